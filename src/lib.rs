@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(unsafe_code)]
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+// Floors: an import goes down this list, never up (`tests/floors.rs` checks it).
+
+#[cfg(feature = "std")]
+extern crate std;
+
+// Floor 0: facts.
+pub mod addr;
+pub mod insn;
