@@ -290,6 +290,52 @@ pub struct BranchReg {
     group: u16,
 }
 
+/// A run of bits in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Field {
+    pub(crate) offset: usize,
+    pub(crate) width: usize,
+}
+
+impl Field {
+    /// The field, at the bottom of a number.
+    pub(crate) const fn get(self, raw: u64) -> u64 {
+        raw >> self.offset & self.mask()
+    }
+
+    /// `raw` with the field replaced by the low bits of `bits`.
+    pub(crate) const fn set(self, raw: u64, bits: u64) -> u64 {
+        raw & !(self.mask() << self.offset) | (bits & self.mask()) << self.offset
+    }
+
+    const fn mask(self) -> u64 {
+        if self.width >= 64 { u64::MAX } else { (1 << self.width) - 1 }
+    }
+}
+
+/// The fields that relocations set, from the layouts above.
+macro_rules! fields {
+    ($($layout:ident $field:ident $offset:ident $bits:ident;)*) => {
+        $(impl $layout {
+            pub(crate) const $field: Field = Field { offset: Self::$offset, width: Self::$bits };
+        })*
+    };
+}
+
+fields! {
+    PcRel      IMMHI IMMHI_OFFSET IMMHI_BITS;
+    PcRel      IMMLO IMMLO_OFFSET IMMLO_BITS;
+    AddSub     IMM12 IMM12_OFFSET IMM12_BITS;
+    MoveWide   IMM16 IMM16_OFFSET IMM16_BITS;
+    MoveWide   OPC   OPC_OFFSET   OPC_BITS;
+    LoadStore  IMM12 IMM12_OFFSET IMM12_BITS;
+    Literal    IMM19 IMM19_OFFSET IMM19_BITS;
+    CondBranch IMM19 IMM19_OFFSET IMM19_BITS;
+    CmpBranch  IMM19 IMM19_OFFSET IMM19_BITS;
+    TestBranch IMM14 IMM14_OFFSET IMM14_BITS;
+    Branch     IMM26 IMM26_OFFSET IMM26_BITS;
+}
+
 /// `NOP`.
 pub const NOP: u32 = 0xd503_201f;
 /// `UDF #0`: never executes; what unused text holds.
@@ -391,6 +437,8 @@ pub const fn blr(rn: Reg) -> u32 {
 
 // Words of llvm-mc 19 for `adrp x16, .`, `br x16` and so on: a slipped layout does not compile.
 const _: () = {
+    // `CONDBR19` sets the one field of two layouts.
+    assert!(CondBranch::IMM19.offset == CmpBranch::IMM19.offset && CondBranch::IMM19.width == CmpBranch::IMM19.width);
     let x1 = Reg::new(1);
     assert!(adr(x1) == 0x1000_0001);
     assert!(adrp(Reg::X16) == 0x9000_0010);

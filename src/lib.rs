@@ -10,3 +10,9 @@ extern crate std;
 // Floor 0: facts.
 pub mod addr;
 pub mod insn;
+
+// Floor 1: tables and arithmetic.
+pub mod reloc;
+
+// Floor 2: bytes.
+pub mod patch;

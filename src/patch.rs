@@ -1,0 +1,201 @@
+//! The checked patchers: bytes, the address they will run at, and relocations applied to them.
+//!
+//! Everything is checked before anything is written, in release as in debug, and a refused relocation changes no byte.
+
+mod error;
+mod failures;
+mod fixup;
+
+pub use error::PatchError;
+pub use failures::Failures;
+pub use fixup::Fixup;
+
+use crate::addr::Addr;
+use crate::reloc::{Reason, Reloc, Value};
+
+/// The byte order of data. Instructions are little-endian on every AArch64 system (Arm ARM B2.6.2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Endian {
+    /// `aarch64`.
+    #[default]
+    Little,
+    /// `aarch64_be`.
+    Big,
+}
+
+/// Bytes that are being linked, and the address they will run at.
+///
+/// The two are independent: the bytes may be a buffer, a file, or the writable view of memory that is executed through
+/// another mapping. `P`, the place of a relocation, is always [`addr`](Self::addr) + offset.
+#[derive(Debug)]
+pub struct Section<'a> {
+    bytes: &'a mut [u8],
+    addr: Addr,
+    endian: Endian,
+}
+
+impl<'a> Section<'a> {
+    /// `bytes`, which will run at `addr`, with little-endian data.
+    pub fn new(bytes: &'a mut [u8], addr: Addr) -> Self {
+        Self { bytes, addr, endian: Endian::Little }
+    }
+
+    /// The same section with data in byte order `endian`.
+    pub fn with_endian(self, endian: Endian) -> Self {
+        Self { endian, ..self }
+    }
+
+    /// The address of the first byte when the code runs.
+    pub fn addr(&self) -> Addr {
+        self.addr
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes as they are now.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// The bytes, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+
+    /// Applies `reloc` at byte `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::OutOfBounds`] where the place does not lie wholly inside, then those of [`Reloc::apply`]. No byte has
+    /// changed then.
+    ///
+    /// ```
+    /// use aarch64_reloc::{addr::Addr, patch::Section, reloc::Reloc};
+    /// let mut bytes = [0x00, 0x00, 0x00, 0x90, 0x00, 0x00, 0x00, 0x91]; // adrp x0, . ; add x0, x0, #0
+    /// let mut text = Section::new(&mut bytes, Addr::new(0x40_0000));
+    /// let table = Addr::new(0x41_2345);
+    /// text.patch(0, Reloc::ADR_PREL_PG_HI21, table)?;
+    /// text.patch(4, Reloc::ADD_ABS_LO12_NC, table)?;
+    /// assert_eq!(bytes, [0x80, 0x00, 0x00, 0xd0, 0x00, 0x14, 0x0d, 0x91]);
+    /// # Ok::<(), aarch64_reloc::patch::PatchError>(())
+    /// ```
+    pub fn patch(&mut self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
+        let value = value.into();
+        let new = self.compute(offset, reloc, value)?;
+        self.set(offset, reloc, new);
+        Ok(())
+    }
+
+    /// Says what [`patch`](Self::patch) would say, and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `patch`.
+    pub fn check(&self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
+        self.compute(offset, reloc, value.into()).map(|_| ())
+    }
+
+    /// Whether the place holds `value` already: the verdict on code that another linker wrote.
+    ///
+    /// # Errors
+    ///
+    /// Those of `patch`.
+    pub fn verify(&self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<bool, PatchError> {
+        Ok(self.compute(offset, reloc, value.into())? == self.raw(offset, reloc).unwrap_or(0))
+    }
+
+    /// Whether `value` is within the range of `reloc` at byte `offset`: whether `patch` would not answer
+    /// [`Reason::OutOfRange`]. The bytes are not looked at; a value of the wrong class is never within range.
+    pub fn reaches(&self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> bool {
+        reloc.reaches(self.addr.at(offset), value.into())
+    }
+
+    /// The `X` that the place holds, in bytes: the inverse of [`patch`](Self::patch), see [`Reloc::read`].
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::OutOfBounds`], and those of [`Reloc::read`].
+    pub fn read(&self, offset: usize, reloc: Reloc) -> Result<i64, PatchError> {
+        let place = self.addr.at(offset);
+        let refuse = |reason| PatchError { reloc, place, value: None, reason };
+        let raw = self.raw(offset, reloc).ok_or(refuse(Reason::OutOfBounds))?;
+        reloc.read(raw, place).map_err(refuse)
+    }
+
+    /// Replaces the instruction at byte `offset` by `word`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::OutOfBounds`] and [`Reason::MisalignedPlace`], as of a `R_AARCH64_PATCHINST`, which this is.
+    pub fn write_word(&mut self, offset: usize, word: u32) -> Result<(), PatchError> {
+        self.patch(offset, Reloc::PATCHINST, Addr::new(word.into()))
+    }
+
+    /// Applies all of `fixups`, in order.
+    ///
+    /// # Errors
+    ///
+    /// The places that were refused, which keep their bytes; all others are patched. [`check_all`](Self::check_all)
+    /// finds out beforehand.
+    pub fn patch_all<'s>(&'s mut self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
+        let mut first = None;
+        for (index, fixup) in fixups.iter().enumerate() {
+            if let Err(error) = self.patch(fixup.offset(), fixup.reloc(), fixup.value()) {
+                first.get_or_insert((index, error));
+            }
+        }
+        Failures::after(first, self, fixups)
+    }
+
+    /// Says of all of `fixups` what [`patch_all`](Self::patch_all) would refuse, and writes nothing. Each is judged by
+    /// the bytes as they are now.
+    ///
+    /// # Errors
+    ///
+    /// The fixups that would be refused.
+    pub fn check_all<'s>(&'s self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
+        Failures::after(failures::next(self, fixups, 0), self, fixups)
+    }
+
+    fn compute(&self, offset: usize, reloc: Reloc, value: Value) -> Result<u64, PatchError> {
+        let place = self.addr.at(offset);
+        let refuse = |reason| PatchError { reloc, place, value: Some(value), reason };
+        let raw = self.raw(offset, reloc).ok_or(refuse(Reason::OutOfBounds))?;
+        reloc.apply(raw, place, value).map_err(refuse)
+    }
+
+    /// The bytes of the place as a number; `None` where it does not lie wholly inside.
+    fn raw(&self, offset: usize, reloc: Reloc) -> Option<u64> {
+        let raw = match *self.bytes.get(offset..offset.checked_add(reloc.size())?)? {
+            [a, b] => u16::from_le_bytes([a, b]).into(),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            _ => 0,
+        };
+        Some(self.in_order(reloc, raw))
+    }
+
+    fn set(&mut self, offset: usize, reloc: Reloc, raw: u64) {
+        let raw = self.in_order(reloc, raw).to_le_bytes();
+        for (byte, new) in self.bytes.iter_mut().skip(offset).take(reloc.size()).zip(raw) {
+            *byte = new;
+        }
+    }
+
+    /// `raw`, little-endian, in the byte order of the place; its own inverse.
+    fn in_order(&self, reloc: Reloc, raw: u64) -> u64 {
+        if reloc.is_data() && self.endian == Endian::Big {
+            raw.swap_bytes().checked_shr(64 - 8 * reloc.size() as u32).unwrap_or(0)
+        } else {
+            raw
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A relocation recorded, not yet applied.
+
+use crate::addr::Addr;
+use crate::reloc::{Class, Reloc, Slot, Value};
+
+/// A relocation to be applied to a [`Section`](super::Section): where, which and to what. 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fixup {
+    value: u64,
+    offset: u32,
+    reloc: Reloc,
+    class: Class,
+}
+
+impl Fixup {
+    /// `reloc` at byte `offset` of the section, given `value`.
+    pub fn new(offset: u32, reloc: Reloc, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        Self { value: value.bits(), offset, reloc, class: value.class() }
+    }
+
+    /// The place, in bytes from the start of the section.
+    pub const fn offset(&self) -> usize {
+        self.offset as usize
+    }
+
+    /// The relocation.
+    pub const fn reloc(&self) -> Reloc {
+        self.reloc
+    }
+
+    /// What it is given.
+    pub const fn value(&self) -> Value {
+        match self.class {
+            // `Value::class` answers one of three.
+            Class::Addr | Class::Any => Value::Addr(Addr::new(self.value)),
+            Class::Slot => Value::Slot(Slot::new(Addr::new(self.value))),
+            Class::Offset => Value::Offset(self.value.cast_signed()),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Fixup>() == 16);
