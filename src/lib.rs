@@ -13,6 +13,7 @@ pub mod insn;
 
 // Floor 1: tables and arithmetic.
 pub mod reloc;
+mod slots;
 
 // Floor 2: bytes.
 pub mod patch;
