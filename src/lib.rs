@@ -17,3 +17,7 @@ mod slots;
 
 // Floor 2: bytes.
 pub mod patch;
+
+// Floor 3: ledgers.
+pub mod got;
+pub mod veneer;

@@ -229,7 +229,7 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
     }
 
     fn bucket(&self, key: Key) -> u32 {
-        ((mix(key.id) >> 32) * u64::from(self.capacity()) >> 32) as u32
+        (((mix(key.id) >> 32) * u64::from(self.capacity())) >> 32) as u32
     }
 
     /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh one.
