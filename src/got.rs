@@ -268,7 +268,7 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
 
 /// Where in `section` the address lies; beyond its end if it does not.
 pub(crate) fn offset_in(section: &Section<'_>, addr: Addr) -> usize {
-    usize::try_from(addr.distance_from(section.addr())).unwrap_or(usize::MAX)
+    usize::try_from(addr.distance_from(section.addr()).cast_unsigned()).unwrap_or(usize::MAX)
 }
 
 /// There is no room for another entry.

@@ -72,7 +72,7 @@ impl From<Slot> for Callee {
     }
 }
 
-/// The forms of a veneer, from the shortest reach to the longest.
+/// The forms of a veneer: three that lead to an address, from the shortest, and two that lead through a slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Form {
     /// `B callee`: ±128 MiB; uses no register.
