@@ -12,6 +12,7 @@ pub mod addr;
 pub mod insn;
 
 // Floor 1: tables and arithmetic.
+pub mod arena;
 pub mod reloc;
 mod slots;
 

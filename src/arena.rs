@@ -1,0 +1,224 @@
+//! Placement: which pages of a range hold what.
+//!
+//! Text, GOT, data and veneers that come from one [`Arena`] lie within reach of each other by construction, because the
+//! range was chosen no longer than the reach ([`Reach::spans`]). An arena is arithmetic: it touches no memory, so its
+//! addresses may be those of another process, another machine or none.
+//!
+//! ```text
+//!  base                                                            base + len
+//!  |  r-x text   |r-- rodata|       free        |rw- got| free ... |
+//!  `- Segment ---'          `---- free run -----'
+//! ```
+//!
+//! Runs of pages, held or free, tile the range. Each is a [`Block`] of the caller's storage, linked to the runs below and
+//! above it, so that a freed segment joins its free neighbours at once and no two free runs ever touch. Free runs are
+//! found by length: [`Arena::alloc`] succeeds whenever one fits.
+//!
+//! ```
+//! use aarch64_reloc::addr::Addr;
+//! use aarch64_reloc::arena::{Arena, Block, PageSize, Prot};
+//!
+//! let mut arena = Arena::new([Block::EMPTY; 16], Addr::new(0x4000_0000), 1 << 20, PageSize::K4)?;
+//! let text = arena.alloc(Prot::ReadExec, 0x1234)?;
+//! assert_eq!((text.addr(), text.len()), (Addr::new(0x4000_0000), 0x2000));
+//! arena.free(text)?;
+//! assert_eq!(arena.largest_free(), 1 << 20);
+//! # Ok::<(), aarch64_reloc::arena::ArenaError>(())
+//! ```
+
+mod bins;
+mod block;
+mod error;
+mod map;
+mod page;
+mod reach;
+
+pub use block::Block;
+pub use error::ArenaError;
+pub use page::{PageSize, Prot, Segment};
+pub use reach::Reach;
+
+use crate::addr::Addr;
+use bins::Bins;
+use block::{Blocks, State};
+
+/// Hands out the pages of one range of addresses.
+///
+/// `T` is the caller's storage, one [`Block`] a run of pages: `[Block; N]`, `&mut [Block]`, a `heapless::Vec` or a `Vec`
+/// filled to its length. *n* live segments need at most 2*n* + 1 blocks, which is when every one has free space on both
+/// sides.
+///
+/// [`alloc`](Self::alloc) and [`free`](Self::free) take constant time but for the order of free runs inside one size
+/// class, which costs O(log *n*) amortised; neither depends on how fragmented the range is.
+#[derive(Debug)]
+pub struct Arena<T> {
+    blocks: Blocks<T>,
+    bins: Bins,
+    base: Addr,
+    len: u64,
+    free: u64,
+    page: PageSize,
+}
+
+impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
+    /// An arena over the `len` bytes from `base`, all free. The blocks of `storage` are overwritten.
+    ///
+    /// # Errors
+    /// [`ArenaError::NotPages`] if `base` or `len` is not a multiple of `page`, or `len` is zero;
+    /// [`ArenaError::Wraps`] if the range runs past 2^64; [`ArenaError::NoBlocks`] if `storage` is empty.
+    pub fn new(storage: T, base: Addr, len: u64, page: PageSize) -> Result<Self, ArenaError> {
+        if len == 0 || !page.divides(len) || !base.is_aligned_to(page.bytes()) {
+            return Err(ArenaError::NotPages { addr: base, len, page });
+        }
+        // The last byte, not the end: a range may end at 2^64 exactly.
+        if base.get().checked_add(len - 1).is_none() {
+            return Err(ArenaError::Wraps { addr: base, len });
+        }
+        let mut blocks = Blocks::new(storage);
+        let mut bins = Bins::EMPTY;
+        let all = Block { pages: page.count(len), state: State::Free, ..Block::EMPTY };
+        let whole = blocks.add(all).ok_or(blocks.exhausted())?;
+        bins.insert(&mut blocks, whole);
+        Ok(Self { blocks, bins, base, len, free: len, page })
+    }
+
+    /// Takes `len` bytes, rounded up to whole pages and to one page at least, to be mapped with `prot`.
+    ///
+    /// Succeeds whenever a free run is long enough. The segment lies at the low end of its run.
+    ///
+    /// # Errors
+    /// [`ArenaError::Full`] if no free run is long enough; [`ArenaError::NoBlocks`] if the storage is. Nothing is changed.
+    pub fn alloc(&mut self, prot: Prot, len: u64) -> Result<Segment, ArenaError> {
+        let pages = self.page.count(len);
+        match self.bins.fit(&self.blocks, pages) {
+            Some(run) => self.carve(run, 0, pages, prot),
+            None => Err(ArenaError::Full { asked: len, free: self.free, largest: self.largest_free() }),
+        }
+    }
+
+    /// Takes the `len` bytes from `addr`, rounded up as by [`alloc`](Self::alloc).
+    ///
+    /// Looks at every run below `addr`: time is linear in their number.
+    ///
+    /// # Errors
+    /// [`ArenaError::NotPages`] if `addr` is not a multiple of the page size; [`ArenaError::Taken`] if the bytes are not
+    /// all free, or not all in the range; [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
+    pub fn alloc_at(&mut self, prot: Prot, addr: Addr, len: u64) -> Result<Segment, ArenaError> {
+        if !addr.is_aligned_to(self.page.bytes()) {
+            return Err(ArenaError::NotPages { addr, len, page: self.page });
+        }
+        let pages = self.page.count(len);
+        // An address below the base wraps to a page number beyond every run.
+        let start = addr.get().wrapping_sub(self.base.get()) >> self.page.shift();
+        let taken = ArenaError::Taken { addr, len };
+        let (run, block) = self.blocks.iter().find(|(_, b)| start - b.start < b.pages).ok_or(taken)?;
+        let skip = start - block.start;
+        if block.state != State::Free || block.pages - skip < pages {
+            return Err(taken);
+        }
+        self.carve(run, skip, pages, prot)
+    }
+
+    /// Gives `segment` back; its pages join the free runs beside it.
+    ///
+    /// A copy of a segment is that segment, also when it was freed and the same pages were handed out again the same.
+    ///
+    /// # Errors
+    /// [`ArenaError::Unknown`] if this arena holds no such segment. Nothing is changed.
+    pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
+        let mut run = segment.block;
+        let block = self.blocks.get(run);
+        if self.segment(run, block) != Some(segment) {
+            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
+        }
+        let (below, above) = (block.below, block.above);
+        self.blocks.edit(run, |b| b.state = State::Free);
+        if self.blocks.get(above).state == State::Free {
+            self.bins.remove(&mut self.blocks, above);
+            self.blocks.join_above(run);
+        }
+        if self.blocks.get(below).state == State::Free {
+            self.bins.remove(&mut self.blocks, below);
+            self.blocks.join_above(below);
+            run = below;
+        }
+        self.bins.insert(&mut self.blocks, run);
+        self.free += segment.len();
+        Ok(())
+    }
+
+    /// The live segments in address order.
+    pub fn segments(&self) -> impl Iterator<Item = Segment> + '_ {
+        self.blocks.iter().filter_map(|(index, block)| self.segment(index, block))
+    }
+
+    /// Bytes in no segment.
+    pub fn free_bytes(&self) -> u64 {
+        self.free
+    }
+
+    /// Bytes of the longest free run: the longest segment that [`alloc`](Self::alloc) can still return.
+    pub fn largest_free(&self) -> u64 {
+        self.bins.largest(&self.blocks) << self.page.shift()
+    }
+
+    /// The first address of the range.
+    pub fn base(&self) -> Addr {
+        self.base
+    }
+
+    /// Bytes in the range, held and free.
+    #[expect(clippy::len_without_is_empty, reason = "a range of addresses is never empty")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The page size the range is cut by.
+    pub fn page(&self) -> PageSize {
+        self.page
+    }
+
+    /// Cuts `pages` pages, `skip` pages into the free `run`, out of it; what is left below and above stays free.
+    fn carve(&mut self, run: u32, skip: u64, pages: u64, prot: Prot) -> Result<Segment, ArenaError> {
+        let whole = self.blocks.get(run).pages;
+        let rest = whole - skip - pages;
+        let cuts = usize::from(skip > 0) + usize::from(rest > 0);
+        if self.blocks.unused() < cuts {
+            return Err(self.blocks.exhausted());
+        }
+        self.bins.remove(&mut self.blocks, run);
+        let mut held = run;
+        if skip > 0 {
+            held = self.blocks.split(run, skip);
+            self.bins.insert(&mut self.blocks, run);
+        }
+        if rest > 0 {
+            let upper = self.blocks.split(held, pages);
+            self.bins.insert(&mut self.blocks, upper);
+        }
+        self.blocks.edit(held, |b| b.state = State::Held(prot));
+        let (addr, len) = (self.address(self.blocks.get(held)), pages << self.page.shift());
+        self.free -= len;
+        Ok(Segment { addr, len, prot, block: held })
+    }
+
+    /// The segment that `block`, number `index`, records, if it is held.
+    fn segment(&self, index: u32, block: &Block) -> Option<Segment> {
+        let State::Held(prot) = block.state else { return None };
+        let len = block.pages << self.page.shift();
+        Some(Segment { addr: self.address(block), len, prot, block: index })
+    }
+
+    fn address(&self, block: &Block) -> Addr {
+        Addr::new(self.base.get() + (block.start << self.page.shift()))
+    }
+}
+
+#[cfg(feature = "std")]
+impl Arena<std::vec::Vec<Block>> {
+    /// Lengthens the storage by `more` blocks; the cure for [`ArenaError::NoBlocks`]. Allocates.
+    pub fn add_blocks(&mut self, more: usize) {
+        let storage = self.blocks.storage();
+        storage.resize(storage.len().saturating_add(more), Block::EMPTY);
+    }
+}

@@ -1,0 +1,135 @@
+//! The free runs by length.
+//!
+//! Lengths fall into classes as numbers into a float with three bits of fraction: up to 15 pages each length has its own,
+//! above that a class is at most an eighth wide. A bitmap says which classes have runs. The runs of a class form a pairing
+//! heap, longest at the root, so that the root answers both "does any run of this class fit" and "which is the longest
+//! run of all"; in a class of one length it is a plain stack.
+//!
+//! ```text
+//! class      ... 14   15   16      17      18  ...
+//! pages      ... 14   15   16-17   18-19   20-21
+//!                 |         |
+//!                14        17            root: the longest
+//!                 |       /  \
+//!                14      16   17         child, its next, ...
+//! ```
+
+use super::block::{Block, Blocks, NONE};
+
+const FRACTION: u32 = 3;
+
+/// A range has fewer than 2^64 bytes, hence fewer than 2^52 pages.
+const CLASSES: usize = class((1 << 52) - 1) + 1;
+
+const WORDS: usize = CLASSES.div_ceil(64);
+
+const fn class(pages: u64) -> usize {
+    let shift = (pages | 1).ilog2().saturating_sub(FRACTION);
+    ((shift as usize) << FRACTION) + (pages >> shift) as usize
+}
+
+#[derive(Debug)]
+pub(super) struct Bins {
+    roots: [u32; CLASSES],
+    used: [u64; WORDS],
+}
+
+impl Bins {
+    pub(super) const EMPTY: Self = Self { roots: [NONE; CLASSES], used: [0; WORDS] };
+
+    /// A free run of at least `pages` pages, if there is one; from the narrowest class whose longest run fits.
+    pub(super) fn fit<T: Storage>(&self, blocks: &Blocks<T>, pages: u64) -> Option<u32> {
+        let class = class(pages);
+        let own = self.root(class);
+        if blocks.get(own).pages >= pages { Some(own) } else { self.first_used(class + 1).map(|c| self.root(c)) }
+    }
+
+    /// Pages of the longest free run.
+    pub(super) fn largest<T: Storage>(&self, blocks: &Blocks<T>) -> u64 {
+        let words = self.used.iter().enumerate().rev();
+        let last = words.filter_map(|(i, word)| Some(i * 64 + word.checked_ilog2()? as usize)).next();
+        last.map_or(0, |class| blocks.get(self.root(class)).pages)
+    }
+
+    /// Adds the free run `run`, which is in no heap.
+    pub(super) fn insert<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
+        let class = class(blocks.get(run).pages);
+        blocks.edit(run, |b| (b.child, b.next, b.prev) = (NONE, NONE, NONE));
+        let root = meld(blocks, run, self.root(class));
+        self.set_root(class, root);
+    }
+
+    /// Takes `run` out of its heap. Its children take its place, which keeps the order: none is longer than it.
+    pub(super) fn remove<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
+        let Block { pages, child, next, prev, .. } = *blocks.get(run);
+        let heir = meld_siblings(blocks, child);
+        blocks.edit(heir, |b| (b.next, b.prev) = (next, prev));
+        let (after, before) = if heir == NONE { (next, prev) } else { (heir, heir) };
+        blocks.edit(next, |b| b.prev = before);
+        if prev == NONE {
+            self.set_root(class(pages), heir);
+        } else if blocks.get(prev).child == run {
+            blocks.edit(prev, |b| b.child = after);
+        } else {
+            blocks.edit(prev, |b| b.next = after);
+        }
+    }
+
+    fn first_used(&self, from: usize) -> Option<usize> {
+        let first = from / 64;
+        self.used.iter().enumerate().skip(first).find_map(|(i, &word)| {
+            let word = if i == first { word >> (from % 64) << (from % 64) } else { word };
+            (word != 0).then(|| i * 64 + word.trailing_zeros() as usize)
+        })
+    }
+
+    fn root(&self, class: usize) -> u32 {
+        self.roots.get(class).copied().unwrap_or(NONE)
+    }
+
+    fn set_root(&mut self, class: usize, run: u32) {
+        if let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) {
+            *root = run;
+            let bit = 1 << (class % 64);
+            *word = if run == NONE { *word & !bit } else { *word | bit };
+        }
+    }
+}
+
+/// One heap of two, given by their roots. Of equals `a` stays on top: what was freed last is taken first.
+fn meld<T: Storage>(blocks: &mut Blocks<T>, a: u32, b: u32) -> u32 {
+    if a == NONE || b == NONE {
+        return a.min(b);
+    }
+    let (top, sub) = if blocks.get(a).pages >= blocks.get(b).pages { (a, b) } else { (b, a) };
+    let child = blocks.get(top).child;
+    blocks.edit(child, |c| c.prev = sub);
+    blocks.edit(sub, |s| (s.next, s.prev) = (child, top));
+    blocks.edit(top, |t| (t.child, t.next, t.prev) = (sub, NONE, NONE));
+    top
+}
+
+/// One heap of the siblings from `first` on: by pairs left to right, then together right to left, which is what makes the
+/// heap logarithmic.
+fn meld_siblings<T: Storage>(blocks: &mut Blocks<T>, first: u32) -> u32 {
+    let (mut rest, mut pairs) = (first, NONE);
+    while rest != NONE {
+        let second = blocks.get(rest).next;
+        let third = blocks.get(second).next;
+        let pair = meld(blocks, rest, second);
+        blocks.edit(pair, |b| b.next = pairs);
+        (rest, pairs) = (third, pair);
+    }
+    let mut heap = NONE;
+    while pairs != NONE {
+        let next = blocks.get(pairs).next;
+        heap = meld(blocks, heap, pairs);
+        pairs = next;
+    }
+    heap
+}
+
+/// What [`Blocks`] wants of the caller's storage.
+pub(super) trait Storage: AsRef<[Block]> + AsMut<[Block]> {}
+
+impl<T: AsRef<[Block]> + AsMut<[Block]>> Storage for T {}
