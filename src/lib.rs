@@ -22,3 +22,9 @@ pub mod patch;
 // Floor 3: ledgers.
 pub mod got;
 pub mod veneer;
+
+// Floor 4: whole objects.
+#[cfg(feature = "link")]
+pub mod formats;
+#[cfg(feature = "link")]
+pub mod link;

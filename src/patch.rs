@@ -172,30 +172,34 @@ impl<'a> Section<'a> {
         reloc.apply(raw, place, value).map_err(refuse)
     }
 
-    /// The bytes of the place as a number; `None` where it does not lie wholly inside.
     fn raw(&self, offset: usize, reloc: Reloc) -> Option<u64> {
-        let raw = match *self.bytes.get(offset..offset.checked_add(reloc.size())?)? {
-            [a, b] => u16::from_le_bytes([a, b]).into(),
-            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
-            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            _ => 0,
-        };
-        Some(self.in_order(reloc, raw))
+        raw_at(self.bytes, offset, reloc, self.endian)
     }
 
     fn set(&mut self, offset: usize, reloc: Reloc, raw: u64) {
-        let raw = self.in_order(reloc, raw).to_le_bytes();
+        let raw = in_order(raw, reloc, self.endian).to_le_bytes();
         for (byte, new) in self.bytes.iter_mut().skip(offset).take(reloc.size()).zip(raw) {
             *byte = new;
         }
     }
+}
 
-    /// `raw`, little-endian, in the byte order of the place; its own inverse.
-    fn in_order(&self, reloc: Reloc, raw: u64) -> u64 {
-        if reloc.is_data() && self.endian == Endian::Big {
-            raw.swap_bytes().checked_shr(64 - 8 * reloc.size() as u32).unwrap_or(0)
-        } else {
-            raw
-        }
+/// The bytes of a place as a number; `None` where it does not lie wholly inside.
+pub(crate) fn raw_at(bytes: &[u8], offset: usize, reloc: Reloc, endian: Endian) -> Option<u64> {
+    let raw = match *bytes.get(offset..offset.checked_add(reloc.size())?)? {
+        [a, b] => u16::from_le_bytes([a, b]).into(),
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
+    };
+    Some(in_order(raw, reloc, endian))
+}
+
+/// `raw`, little-endian, in the byte order of the place; its own inverse.
+fn in_order(raw: u64, reloc: Reloc, endian: Endian) -> u64 {
+    if reloc.is_data() && endian == Endian::Big {
+        raw.swap_bytes().checked_shr(64 - 8 * reloc.size() as u32).unwrap_or(0)
+    } else {
+        raw
     }
 }

@@ -1,0 +1,214 @@
+//! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
+
+use crate::arena::Prot;
+use crate::link::{
+    Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+};
+use crate::reloc::Reloc;
+use elf::abi;
+use elf::endian::LittleEndian;
+use elf::parse::ParsingTable;
+use elf::relocation::Rela;
+use elf::section::{SectionHeader, SectionHeaderTable};
+use elf::string_table::StringTable;
+use elf::symbol::SymbolTable;
+use elf::{ElfBytes, file::Class};
+
+/// A relocatable object in the bytes of its file. Nothing is copied; every access is checked.
+#[derive(Debug)]
+pub struct Elf<'data> {
+    bytes: &'data [u8],
+    sections: SectionHeaderTable<'data, LittleEndian>,
+    section_names: StringTable<'data>,
+    symbols: SymbolTable<'data, LittleEndian>,
+    symbol_names: StringTable<'data>,
+}
+
+/// Relocations in compressed form; not in crate `elf` yet.
+const SHT_CREL: u32 = 0x4000_0014;
+
+impl<'data> Elf<'data> {
+    /// Reads the headers of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// What is not an ELF64 little-endian relocatable object for AArch64 is refused by its name.
+    pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
+        check_ident(bytes)?;
+        let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
+        let file = ElfBytes::<LittleEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
+        let header = &file.ehdr;
+        if header.e_machine != abi::EM_AARCH64 {
+            return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
+        }
+        if header.e_type != abi::ET_REL {
+            let problem = match header.e_type {
+                abi::ET_EXEC => Problem::Unsupported("an executable, not a relocatable object"),
+                abi::ET_DYN => Problem::Unsupported("a shared object, not a relocatable object"),
+                other => Problem::Unknown("file type", other.into()),
+            };
+            return Err(Part::File.error(problem));
+        }
+        let (sections, section_names) = file.section_headers_with_strtab().map_err(malformed("section headers"))?;
+        let sections = sections.unwrap_or(ParsingTable::new(LittleEndian, Class::ELF64, &[]));
+        let (symbols, symbol_names) = file
+            .symbol_table()
+            .map_err(malformed("symbol table"))?
+            .unwrap_or((ParsingTable::new(LittleEndian, Class::ELF64, &[]), StringTable::default()));
+        Ok(Self { bytes, sections, section_names: section_names.unwrap_or_default(), symbols, symbol_names })
+    }
+
+    fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
+        self.sections.get(index).map_err(|_| Part::Section(index).error(Problem::Index))
+    }
+
+    /// The bytes that the file holds of a section.
+    fn content(&self, header: &SectionHeader) -> Option<&'data [u8]> {
+        let start = usize::try_from(header.sh_offset).ok()?;
+        let size = usize::try_from(header.sh_size).ok()?;
+        self.bytes.get(start..start.checked_add(size)?)
+    }
+
+    fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        match header.sh_type {
+            abi::SHT_RELA => return self.relocations(header),
+            abi::SHT_REL => return Err(Problem::Unsupported("relocations without addends (SHT_REL)")),
+            SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
+            abi::SHT_GROUP => return Err(Problem::Unsupported("section groups (COMDAT, SHT_GROUP)")),
+            abi::SHT_SYMTAB_SHNDX => return Err(Problem::Unsupported("more than 65279 sections (SHT_SYMTAB_SHNDX)")),
+            _ => {}
+        }
+        let flags = header.sh_flags;
+        let has = |flag: u32| flags & u64::from(flag) != 0;
+        if !has(abi::SHF_ALLOC) {
+            return Ok(Kind::Ignored);
+        }
+        if has(abi::SHF_TLS) {
+            return Err(Problem::Unsupported("thread-local storage (SHF_TLS)"));
+        }
+        if has(abi::SHF_COMPRESSED) {
+            return Err(Problem::Malformed("a loaded section is compressed"));
+        }
+        let prot = match (has(abi::SHF_WRITE), has(abi::SHF_EXECINSTR)) {
+            (false, false) => Prot::Read,
+            (true, false) => Prot::ReadWrite,
+            (false, true) => Prot::ReadExec,
+            (true, true) => return Err(Problem::Unsupported("a section both writable and executable")),
+        };
+        let align = header.sh_addralign.max(1);
+        if !align.is_power_of_two() {
+            return Err(Problem::Malformed("the alignment is not a power of two"));
+        }
+        let content = match header.sh_type {
+            abi::SHT_NOBITS => Content::Zeros(header.sh_size),
+            _ => Content::Bytes(self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?),
+        };
+        Ok(Kind::Loaded { prot, align, content })
+    }
+
+    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        if header.sh_entsize != RELA_SIZE {
+            return Err(Problem::Malformed("the size of a relocation is not 24"));
+        }
+        let bytes = self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?;
+        let of = header.sh_info as usize;
+        if of >= self.sections.len() {
+            return Err(Problem::Malformed("the relocations are for a section that is not there"));
+        }
+        Ok(Kind::Relocations { of, count: bytes.len() / RELA_SIZE as usize })
+    }
+}
+
+/// Bytes of an `Elf64_Rela`.
+const RELA_SIZE: u64 = 24;
+
+fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
+    let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
+        Problem::Unsupported("an archive")
+    } else if !bytes.starts_with(&abi::ELFMAGIC) {
+        Problem::Malformed("not an ELF file")
+    } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
+        Problem::Unsupported("a 32-bit object (ELF32)")
+    } else if bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
+        Problem::Unsupported("a big-endian object")
+    } else {
+        return Ok(());
+    };
+    Err(Part::File.error(problem))
+}
+
+impl<'data> Object<'data> for Elf<'data> {
+    fn section_count(&self) -> usize {
+        self.sections.len()
+    }
+
+    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
+        let header = self.header(index)?;
+        let refuse = |problem| Part::Section(index).error(problem);
+        let name = self
+            .section_names
+            .get(header.sh_name as usize)
+            .map_err(|_| refuse(Problem::Malformed("the name is not in the string table, or not UTF-8")))?;
+        Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
+    }
+
+    fn symbol_count(&self) -> usize {
+        self.symbols.len()
+    }
+
+    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        let refuse = |problem| Part::Symbol(index).error(problem);
+        let symbol = self.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
+        let name = self
+            .symbol_names
+            .get(symbol.st_name as usize)
+            .map_err(|_| refuse(Problem::Malformed("the name is not in the string table, or not UTF-8")))?;
+        let kind = symbol.st_symtype();
+        match kind {
+            abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
+            abi::STT_GNU_IFUNC => return Err(refuse(Problem::Unsupported("indirect functions (STT_GNU_IFUNC)"))),
+            abi::STT_COMMON => return Err(refuse(Problem::Unsupported("common symbols (STT_COMMON)"))),
+            _ => {}
+        }
+        let definition = match symbol.st_shndx {
+            _ if kind == abi::STT_FILE => Definition::File,
+            abi::SHN_UNDEF => Definition::Undefined,
+            abi::SHN_ABS => Definition::Absolute(symbol.st_value),
+            abi::SHN_COMMON => return Err(refuse(Problem::Unsupported("common symbols (SHN_COMMON)"))),
+            abi::SHN_XINDEX => return Err(refuse(Problem::Unsupported("more than 65279 sections (SHN_XINDEX)"))),
+            shndx if usize::from(shndx) < self.sections.len() => {
+                Definition::Section { index: shndx.into(), offset: symbol.st_value }
+            }
+            _ => return Err(refuse(Problem::Malformed("it is in a section that is not there"))),
+        };
+        let binding = match symbol.st_bind() {
+            abi::STB_LOCAL => Binding::Local,
+            abi::STB_GLOBAL => Binding::Global,
+            abi::STB_WEAK => Binding::Weak,
+            other => return Err(refuse(Problem::Unknown("symbol binding", other.into()))),
+        };
+        Ok(Symbol {
+            name,
+            definition,
+            binding,
+            hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
+            function: kind == abi::STT_FUNC,
+            size: symbol.st_size,
+        })
+    }
+
+    fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
+        let refuse = |problem| Part::Relocation(section, index).error(problem);
+        let header = self.header(section)?;
+        let bytes = self.content(&header).ok_or(refuse(Problem::Index))?;
+        let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
+        let entry = table.get(index).map_err(|_| refuse(Problem::Index))?;
+        let unknown = refuse(Problem::Unknown("relocation type", entry.r_type));
+        Ok(Relocation {
+            offset: entry.r_offset,
+            reloc: Reloc::from_elf(entry.r_type).ok_or(unknown)?,
+            symbol: entry.r_sym as usize,
+            addend: entry.r_addend,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Linking whole objects: a plan, which may fail and writes nothing, then its commit, which cannot.
+//!
+//! 1. [`measure`] says how long the [`Tables`] must be; the caller lends them.
+//! 2. [`Plan::new`] reads the objects ([`Object`], whatever their format), resolves symbols, lays out output sections, makes
+//!    the GOT and the veneers, and checks every relocation against the bytes of the objects. Every failure is reported.
+//! 3. [`Plan::commit`] writes the image into memory that the caller brings.
+//!
+//! No step allocates. With `std`, `load` does all three into executable memory.
+
+mod commit;
+mod error;
+mod layout;
+mod made;
+mod names;
+mod object;
+mod plan;
+mod route;
+mod symbols;
+mod tables;
+mod walk;
+
+pub use error::{Cause, CommitError, Failure, Refused};
+pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
+pub use plan::Plan;
+pub use tables::{First, Needs, Output, Placed, Segment, Tables, Target, measure};
+
+use crate::addr::Addr;
+use crate::arena::Prot;
+
+/// An object to be linked, under the name that failures call it by.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'data, O> {
+    /// The name, such as the file's.
+    pub name: &'data str,
+    /// The object.
+    pub object: O,
+}
+
+/// How to link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a, 'data> {
+    /// Output sections that lie where the caller says, each a segment of its own.
+    pub pins: &'a [Pin<'data>],
+}
+
+/// An output section, and the address it must have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pin<'data> {
+    /// The name of the output section, such as `.text` or `.got`.
+    pub section: &'data str,
+    /// The address of its first byte.
+    pub addr: Addr,
+}
+
+/// A segment that wants an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// Its final protection.
+    pub prot: Prot,
+    /// Its size in bytes: an upper bound, where veneers may be needed whose number the address decides.
+    pub size: u64,
+    /// What its address must be a multiple of, in bytes.
+    pub align: u64,
+}
+
+/// A plan in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Relocations checked.
+    pub relocations: usize,
+    /// Slots of the GOT.
+    pub slots: usize,
+    /// Veneers, each for all calls to one target.
+    pub veneers: usize,
+}
+
+/// A symbol with its address in the image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Located<'data> {
+    /// The symbol, as its object has it.
+    pub symbol: Symbol<'data>,
+    /// The object's name.
+    pub object: &'data str,
+    /// The index of the output section that holds it; `None` where it is absolute, or from outside the link.
+    pub output: Option<usize>,
+    /// Its address.
+    pub addr: Addr,
+}
+
+/// Counts failures on their way to the caller.
+struct Report<'a> {
+    sink: &'a mut dyn FnMut(&Failure<'_>),
+    count: usize,
+}
+
+impl Report<'_> {
+    fn failure(&mut self, failure: Failure<'_>) {
+        self.count += 1;
+        (self.sink)(&failure);
+    }
+}

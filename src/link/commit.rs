@@ -1,0 +1,81 @@
+//! The commit: what was planned is written down.
+
+use super::error::CommitError;
+use super::object::{Content, Kind, Object, Section};
+use super::plan::Plan;
+use super::route::Action;
+use super::walk::for_each_relocation;
+use crate::patch::{self, PatchError};
+
+impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
+    /// Writes the image: one section of `memory` for each of [`segments`](Self::segments), at its address and of its size
+    /// at least. Bytes beyond the segments' sizes are left alone.
+    ///
+    /// # Errors
+    ///
+    /// Only what the plan could not see: memory that is not the segments', and relocations of one object that overwrite
+    /// each other.
+    pub fn commit(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        if memory.len() != self.segments().len() {
+            return Err(CommitError::Memory(memory.len().min(self.segments().len())));
+        }
+        for (index, (segment, section)) in self.segments().iter().zip(&mut *memory).enumerate() {
+            let size = usize::try_from(segment.size).ok().filter(|_| segment.addr == section.addr());
+            let bytes = size.and_then(|size| section.bytes_mut().get_mut(..size));
+            bytes.ok_or(CommitError::Memory(index))?.fill(0);
+        }
+        self.copy_sections(memory)?;
+        self.write_ledgers(memory).map_err(CommitError::Patch)?;
+        self.relocate(memory).map_err(CommitError::Patch)
+    }
+
+    fn copy_sections(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        for (input, first) in self.inputs.iter().zip(&*self.firsts) {
+            for index in 0..input.object.section_count() {
+                let Ok(Section { kind: Kind::Loaded { content: Content::Bytes(bytes), .. }, .. }) =
+                    input.object.section(index)
+                else {
+                    continue;
+                };
+                let Some((output, offset)) = self.layout.section((first.section + index) as u32) else { continue };
+                let Some(section) = memory.get_mut(output.segment()) else { continue };
+                let start = output.addr.distance_from(section.addr()).cast_unsigned().wrapping_add(offset) as usize;
+                let end = start.wrapping_add(bytes.len());
+                let place = section.bytes_mut().get_mut(start..end);
+                place.ok_or(CommitError::Memory(output.segment()))?.copy_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_ledgers(&self, memory: &mut [patch::Section<'_>]) -> Result<(), PatchError> {
+        if let Some(section) = memory.get_mut(self.layout.got().segment()) {
+            self.router.got.write(section)?;
+        }
+        if let Some(section) = memory.get_mut(self.layout.plt().segment()) {
+            self.router.island.write(section)?;
+        }
+        Ok(())
+    }
+
+    fn relocate(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), PatchError> {
+        let Self { inputs, firsts, symbols, layout, router, .. } = self;
+        let mut result = Ok(());
+        for_each_relocation(inputs, firsts, |site| {
+            let Ok(site) = site else { return };
+            let Ok(reference) = site.reference(symbols, layout) else { return };
+            let Some((output, _)) = layout.section(site.number) else { return };
+            let Some(section) = memory.get_mut(output.segment()) else { return };
+            let offset = reference.place.distance_from(section.addr()).cast_unsigned() as usize;
+            let Some(raw) = site.raw() else { return };
+            let written = match router.route(&reference, raw) {
+                Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),
+                Ok(Action::Replace(word)) => section.write_word(offset, word),
+                // The plan would have reported it.
+                Err(_) => Ok(()),
+            };
+            result = result.and(written);
+        });
+        result
+    }
+}

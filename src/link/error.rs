@@ -1,0 +1,170 @@
+//! What a plan reports: every failure, with the names around it.
+
+use super::object::ObjectError;
+use crate::addr::Addr;
+use crate::got;
+use crate::patch::PatchError;
+use crate::reloc::Reloc;
+use crate::veneer;
+use core::fmt;
+
+/// One reason why the objects cannot be linked, and where. `Display` is one line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure<'a> {
+    /// The object's name, as its [`Input`](super::Input) gives it; empty where no one object is at fault.
+    pub object: &'a str,
+    /// The section and the byte in it, where there is one.
+    pub place: Option<(&'a str, u64)>,
+    /// The symbol's name, where there is one.
+    pub symbol: &'a str,
+    /// What is wrong.
+    pub cause: Cause<'a>,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause<'a> {
+    /// The object's file.
+    Object(ObjectError),
+    /// A relocation does not fit.
+    Patch(PatchError),
+    /// A slot of the GOT could not be had.
+    Got(got::Full),
+    /// A veneer could not be had.
+    Veneer(veneer::VeneerError),
+    /// No object defines the symbol, and the resolver does not know it.
+    Undefined,
+    /// Two objects define the symbol; this is the other.
+    Duplicate(&'a str),
+    /// Since AAELF64 2026Q2 the addend of a relocation to a GOT slot must be zero.
+    SlotAddend(Reloc, i64),
+    /// The relocation is known, but not handled by the linker.
+    Unsupported(Reloc),
+    /// A relocation refers to a symbol that is not in its object.
+    SymbolIndex(usize),
+    /// A relocation refers to a symbol in a section that is not loaded.
+    NotLoaded,
+    /// The linker's own section does not lie where it can be used.
+    Misaligned(got::Misaligned),
+    /// No output section has the name that was to be placed.
+    NoOutput(&'a str),
+    /// An output section cannot be placed at an address that is not a multiple of its alignment.
+    MisplacedOutput(&'a str, Addr, u64),
+    /// Two output sections overlap.
+    Overlap(&'a str, &'a str),
+    /// The sizes of the sections add up to more than 2^63 bytes.
+    TooBig,
+    /// A table that the caller lends is too short; [`Needs`](super::Needs) says how long.
+    Table(&'static str),
+}
+
+/// Why there is no plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused<E> {
+    /// So many failures were reported.
+    Failures(usize),
+    /// A segment could not be placed.
+    Place(E),
+}
+
+impl<E: fmt::Display> fmt::Display for Refused<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failures(count) => write!(f, "{count} failures"),
+            Self::Place(error) => write!(f, "no room for a segment: {error}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for Refused<E> {}
+
+/// Why a plan could not be written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CommitError {
+    /// The memory of this index is missing, too small, or not at its segment's address.
+    Memory(usize),
+    /// A relocation overwrote the place of another.
+    Patch(PatchError),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(index) => write!(f, "the memory given for segment {index} is not that segment's"),
+            Self::Patch(error) => write!(f, "relocations overlap: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for CommitError {}
+
+/// Why planning stops at once.
+#[derive(Debug)]
+pub(super) enum Fatal {
+    /// This, to be reported.
+    Cause(Cause<'static>),
+    /// The caller did not place a segment.
+    NotPlaced,
+}
+
+impl From<Cause<'static>> for Fatal {
+    fn from(cause: Cause<'static>) -> Self {
+        Self::Cause(cause)
+    }
+}
+
+impl<'a> Failure<'a> {
+    /// `cause`, of the whole of `object`.
+    pub(super) const fn of(object: &'a str, cause: Cause<'a>) -> Self {
+        Self { object, place: None, symbol: "", cause }
+    }
+}
+
+impl core::error::Error for Failure<'_> {}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.object.is_empty() {
+            write!(f, "{}: ", self.object)?;
+        }
+        if let Some((section, offset)) = self.place {
+            write!(f, "{section}+{offset:#x}: ")?;
+        }
+        write!(f, "{}", self.cause)?;
+        if !self.symbol.is_empty() {
+            write!(f, " (symbol '{}')", self.symbol)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(error) => write!(f, "{error}"),
+            Self::Patch(error) => write!(f, "{error}"),
+            Self::Got(error) => write!(f, "{error}"),
+            Self::Veneer(error) => write!(f, "{error}"),
+            Self::Undefined => write!(f, "undefined"),
+            Self::Duplicate(first) => write!(f, "defined already in {first}"),
+            Self::SlotAddend(reloc, addend) => {
+                write!(
+                    f,
+                    "{} with addend {addend:#x}: the addend of a relocation to a GOT slot must be 0",
+                    reloc.name()
+                )
+            }
+            Self::Unsupported(reloc) => write!(f, "{} is not supported", reloc.name()),
+            Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
+            Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
+            Self::Misaligned(error) => write!(f, "{error}"),
+            Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),
+            Self::MisplacedOutput(name, addr, align) => {
+                write!(f, "{name} cannot be placed at {addr}: it is not a multiple of {align:#x}")
+            }
+            Self::Overlap(one, other) => write!(f, "{one} and {other} overlap"),
+            Self::TooBig => write!(f, "the sections are larger than the address space"),
+            Self::Table(name) => write!(f, "the table of {name} that was lent is too short"),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Which output section each input section goes to, and where those lie.
+//!
+//! ```text
+//! segment    output sections, in the order of the inputs
+//! read-exec  .text ... .plt        the veneers last: how many there are is known last
+//! read       .rodata .eh_frame ...
+//! read-write .got .data ... .bss   zeros last: a file need not hold them
+//! ```
+
+use super::error::{Cause, Failure, Fatal};
+use super::names::Names;
+use super::object::{Content, Kind, Object, Section};
+use super::tables::{First, NONE, Output, Placed, Segment};
+use super::{Input, Pin, Report, Request};
+use crate::addr::Addr;
+use crate::arena::Prot;
+use crate::reloc::Reloc;
+
+/// Output sections that collect the input sections named `.text.main` and so on.
+const COLLECTED: [&str; 14] = [
+    ".text",
+    ".rodata",
+    ".data.rel.ro",
+    ".data",
+    ".bss",
+    ".init_array",
+    ".fini_array",
+    ".preinit_array",
+    ".ctors",
+    ".dtors",
+    ".eh_frame",
+    ".gcc_except_table",
+    ".sdata",
+    ".sbss",
+];
+
+/// The linker's own output sections, by their numbers.
+const GOT: usize = 0;
+const PLT: usize = 1;
+
+/// Sections, output sections and segments.
+#[derive(Debug)]
+pub(super) struct Layout<'t, 'data> {
+    placed: &'t mut [Placed],
+    table: &'t mut [Output<'data>],
+    len: usize,
+    names: Names<'t>,
+    segments: &'t mut [Segment],
+    segment_count: usize,
+}
+
+impl<'t, 'data> Layout<'t, 'data> {
+    /// Gives every loaded section of `inputs` its output section and its offset there.
+    pub(super) fn read<O: Object<'data>>(
+        inputs: &[Input<'data, O>],
+        firsts: &mut [First],
+        placed: &'t mut [Placed],
+        outputs: &'t mut [Output<'data>],
+        names: &'t mut [u32],
+        segments: &'t mut [Segment],
+        report: &mut Report<'_>,
+    ) -> Result<Self, Fatal> {
+        let names = Names::new(names);
+        let mut layout = Self { placed, table: outputs, len: 0, names, segments, segment_count: 0 };
+        let got = Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() };
+        let plt = Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() };
+        layout.push(got)?;
+        layout.push(plt)?;
+        let mut next = 0;
+        for (input, first) in inputs.iter().zip(firsts) {
+            first.section = next;
+            for index in 0..input.object.section_count() {
+                let mut place = Placed { output: NONE, offset: 0 };
+                match input.object.section(index) {
+                    Ok(Section { name, kind: Kind::Loaded { prot, align, content } }) => {
+                        place = layout.append(output_name(name), prot, align, content)?;
+                    }
+                    Ok(_) => {}
+                    Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+                }
+                *layout.placed.get_mut(next).ok_or(Cause::Table("sections"))? = place;
+                next += 1;
+            }
+        }
+        Ok(layout)
+    }
+
+    fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
+        *self.table.get_mut(self.len).ok_or(Cause::Table("outputs"))? = output;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Appends an input section to the output section `name`.
+    fn append(&mut self, name: &'data str, prot: Prot, align: u64, content: Content<'_>) -> Result<Placed, Fatal> {
+        let (table, new) = (&*self.table, self.len as u32);
+        let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
+        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("names"))?;
+        let number = if *bucket == NONE { new } else { *bucket };
+        *bucket = number;
+        if number == new {
+            self.push(Output { name, prot, ..Output::default() })?;
+        }
+        let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
+        let offset = output.size.checked_next_multiple_of(align).ok_or(Cause::TooBig)?;
+        output.size = offset.checked_add(content.size()).ok_or(Cause::TooBig)?;
+        output.align = output.align.max(align);
+        output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
+        Ok(Placed { output: number, offset })
+    }
+
+    /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` veneer cells.
+    pub(super) fn reserve(&mut self, slots: usize, cells: usize) {
+        for (number, size) in [(GOT, slots * 8), (PLT, cells * 16)] {
+            if let Some(output) = self.table.get_mut(number) {
+                output.size = size as u64;
+            }
+        }
+    }
+
+    /// Whether all executable sections lie so near each other that every call within them is direct.
+    pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
+        let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
+        let sizes = text.clone().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
+        let near = sizes.is_some_and(|sum| sum < Reloc::CALL26.bounds().end().unsigned_abs());
+        near && !text.clone().any(|output| pins.iter().any(|pin| pin.section == output.name))
+    }
+
+    /// Gives every output section its address: a pinned one its own, the others one run for each protection, where
+    /// `place` says.
+    pub(super) fn place(
+        &mut self,
+        pins: &[Pin<'data>],
+        place: &mut dyn FnMut(Request) -> Option<Addr>,
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
+        for pin in pins {
+            self.pin(pin, report)?;
+        }
+        for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
+            let request = self.line_up(prot)?;
+            if request.size == 0 {
+                continue;
+            }
+            let addr = place(request).ok_or(Fatal::NotPlaced)?;
+            let segment = self.open(Segment { prot, addr, size: request.size })?;
+            for output in self.table.iter_mut().take(self.len) {
+                if output.prot == prot && output.segment == NONE {
+                    output.addr = Addr::new(addr.get().wrapping_add(output.addr.get()));
+                    output.segment = segment;
+                }
+            }
+        }
+        self.check_overlap(report)
+    }
+
+    fn pin(&mut self, pin: &Pin<'data>, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let number = self.outputs().iter().position(|output| output.name == pin.section);
+        let Some(&output) = number.and_then(|number| self.table.get(number)) else {
+            report.failure(Failure::of("", Cause::NoOutput(pin.section)));
+            return Ok(());
+        };
+        if !pin.addr.is_aligned_to(output.align) {
+            report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
+        }
+        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size })?;
+        if let Some(output) = number.and_then(|number| self.table.get_mut(number)) {
+            (output.addr, output.segment) = (pin.addr, segment);
+        }
+        Ok(())
+    }
+
+    /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
+    fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
+        let mut request = Request { prot, size: 0, align: 1 };
+        for last in [false, true] {
+            for (number, output) in self.table.iter_mut().take(self.len).enumerate() {
+                let is_last = number == PLT || output.zeros;
+                if output.prot != prot || output.segment != NONE || is_last != last {
+                    continue;
+                }
+                let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+                output.addr = Addr::new(offset);
+                request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+                request.align = request.align.max(output.align);
+            }
+        }
+        Ok(request)
+    }
+
+    fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
+        *self.segments.get_mut(self.segment_count).ok_or(Cause::Table("segments"))? = segment;
+        self.segment_count += 1;
+        Ok(self.segment_count as u32 - 1)
+    }
+
+    /// The last byte of every segment must be in the address space, and no two may share one.
+    fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let name =
+            |segment| self.outputs().iter().find(|output| output.segment == segment).map_or("", |found| found.name);
+        for (b, two) in (0..).zip(self.segments()) {
+            two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Cause::TooBig)?;
+            for (a, one) in (0..b).zip(self.segments()) {
+                let (from_one, from_two) = (two.addr.distance_from(one.addr), one.addr.distance_from(two.addr));
+                if from_one.cast_unsigned() < one.size || from_two.cast_unsigned() < two.size {
+                    report.failure(Failure::of("", Cause::Overlap(name(a), name(b))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the veneers' section, the last of its segment, down to what is used.
+    pub(super) fn trim_plt(&mut self, size: usize) {
+        let Some(plt) = self.table.get_mut(PLT) else { return };
+        let unused = plt.size.saturating_sub(size as u64);
+        plt.size -= unused;
+        if let Some(segment) = self.segments.get_mut(plt.segment as usize) {
+            segment.size -= unused;
+        }
+    }
+
+    pub(super) fn outputs(&self) -> &[Output<'data>] {
+        self.table.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        self.segments.get(..self.segment_count).unwrap_or_default()
+    }
+
+    /// The output section of the GOT.
+    pub(super) fn got(&self) -> Output<'data> {
+        self.table.get(GOT).copied().unwrap_or_default()
+    }
+
+    /// The output section of the veneers.
+    pub(super) fn plt(&self) -> Output<'data> {
+        self.table.get(PLT).copied().unwrap_or_default()
+    }
+
+    /// Whether objects bring an output section of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.outputs().iter().skip(PLT + 1).any(|output| output.name == name)
+    }
+
+    /// Where the input section numbered `section` lies; `None` where it is not loaded.
+    pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
+        let (output, offset) = self.section(section)?;
+        Some(Addr::new(output.addr.get().wrapping_add(offset)))
+    }
+
+    /// The number of the output section of an input section.
+    pub(super) fn output_of(&self, section: u32) -> Option<usize> {
+        let output = self.placed.get(section as usize)?.output;
+        (output != NONE).then_some(output as usize)
+    }
+
+    /// The output section of an input section, and the offset there.
+    pub(super) fn section(&self, section: u32) -> Option<(&Output<'data>, u64)> {
+        let placed = self.placed.get(section as usize)?;
+        Some((self.outputs().get(placed.output as usize)?, placed.offset))
+    }
+}
+
+/// The output section that collects input sections called `name`.
+fn output_name(name: &str) -> &str {
+    let collects =
+        |output: &&str| name.strip_prefix(*output).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    COLLECTED.into_iter().find(collects).unwrap_or(name)
+}

@@ -1,0 +1,63 @@
+//! The symbols that the linker makes where an object wants them and none defines them.
+
+use super::tables::Output;
+use crate::addr::Addr;
+
+/// What a linker-made symbol stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Made<'a> {
+    /// The base of the GOT (AAELF64 5.7.9).
+    Got,
+    /// The lowest address of the image; of no meaning but that it is the image's own.
+    Image,
+    /// The start of an output section, or of the image where there is none of that name.
+    Start(&'a str),
+    /// The end of an output section.
+    Stop(&'a str),
+    /// The end of the last output section.
+    End,
+}
+
+/// What `name` stands for. `exists` tells whether there is an output section of a name: `__start_NAME` and `__stop_NAME`
+/// are made only for those.
+pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>> {
+    Some(match name {
+        "_GLOBAL_OFFSET_TABLE_" => Made::Got,
+        "__dso_handle" | "__ehdr_start" | "__executable_start" => Made::Image,
+        "__preinit_array_start" => Made::Start(".preinit_array"),
+        "__preinit_array_end" => Made::Stop(".preinit_array"),
+        "__init_array_start" => Made::Start(".init_array"),
+        "__init_array_end" => Made::Stop(".init_array"),
+        "__fini_array_start" => Made::Start(".fini_array"),
+        "__fini_array_end" => Made::Stop(".fini_array"),
+        "__bss_start" | "__bss_start__" => Made::Start(".bss"),
+        "__bss_end__" => Made::Stop(".bss"),
+        "_etext" | "etext" => Made::Stop(".text"),
+        "_edata" | "edata" => Made::Stop(".data"),
+        "_end" | "end" | "__end__" => Made::End,
+        _ => {
+            if let Some(section) = name.strip_prefix("__start_").filter(|section| exists(section)) {
+                Made::Start(section)
+            } else {
+                Made::Stop(name.strip_prefix("__stop_").filter(|section| exists(section))?)
+            }
+        }
+    })
+}
+
+impl Made<'_> {
+    /// Its address, once the output sections have theirs. A section that is not there is empty, at the image's start.
+    pub(super) fn addr(self, outputs: &[Output<'_>], got: Addr) -> Addr {
+        let used = || outputs.iter().filter(|output| output.size > 0);
+        let image = used().map(|output| output.addr).min().unwrap_or(got);
+        let find = |name| used().find(|output| output.name == name);
+        let end = |output: &Output<'_>| Addr::new(output.addr.get().wrapping_add(output.size));
+        match self {
+            Self::Got => got,
+            Self::Image => image,
+            Self::Start(name) => find(name).map_or(image, |output| output.addr),
+            Self::Stop(name) => find(name).map_or(image, end),
+            Self::End => used().map(end).max().unwrap_or(image),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The one view of a relocatable object that the linker has, whatever the file's format.
+
+use crate::arena::Prot;
+use crate::reloc::Reloc;
+use core::fmt;
+
+/// A relocatable object: sections, symbols, relocations, each by its index in the file.
+///
+/// Nothing is stored: each call reads the file's bytes, which are checked on the way. An index past the end is a
+/// [`Problem::Index`].
+pub trait Object<'data> {
+    /// How many sections there are.
+    fn section_count(&self) -> usize;
+    /// The section at `index`.
+    ///
+    /// # Errors
+    ///
+    /// The file's bytes are malformed there, or ask for what is not handled.
+    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError>;
+    /// How many symbols there are.
+    fn symbol_count(&self) -> usize;
+    /// The symbol at `index`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`section`](Self::section).
+    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError>;
+    /// The relocation at `index` of the section of relocations `section`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`section`](Self::section).
+    fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+}
+
+/// A section of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Section<'data> {
+    /// Its name.
+    pub name: &'data str,
+    /// What it is to the linker.
+    pub kind: Kind<'data>,
+}
+
+/// What a section is to the linker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind<'data> {
+    /// Part of the program.
+    Loaded {
+        /// How it is protected in the end.
+        prot: Prot,
+        /// What its address must be a multiple of, in bytes: a power of two.
+        align: u64,
+        /// What it holds.
+        content: Content<'data>,
+    },
+    /// Relocations to be applied to the section `of`.
+    Relocations {
+        /// The section they change.
+        of: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// Not part of the program: symbol tables, names, debug information, notes to the linker.
+    Ignored,
+}
+
+/// What a loaded section holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content<'data> {
+    /// These bytes.
+    Bytes(&'data [u8]),
+    /// So many bytes of zeros, which the file does not hold.
+    Zeros(u64),
+}
+
+impl Content<'_> {
+    /// The size in bytes.
+    pub const fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Zeros(size) => *size,
+        }
+    }
+}
+
+/// A symbol of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Symbol<'data> {
+    /// Its name; empty for a symbol that stands for a section.
+    pub name: &'data str,
+    /// Where it is defined.
+    pub definition: Definition,
+    /// Who sees it.
+    pub binding: Binding,
+    /// Defined and wanted only within the link: no resolver is asked for it.
+    pub hidden: bool,
+    /// The entry of a function: a call to it may go through a veneer (AAELF64 5.7.8).
+    pub function: bool,
+    /// The size in bytes of what it names; 0 where unknown.
+    pub size: u64,
+}
+
+/// Where a symbol is defined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Definition {
+    /// Elsewhere.
+    Undefined,
+    /// At `offset` bytes into a section of the same object.
+    Section {
+        /// The section's index.
+        index: usize,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// Nowhere: it is a number.
+    Absolute(u64),
+    /// In no object: the name of the file that the object was compiled from.
+    File,
+}
+
+/// Who sees a symbol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binding {
+    /// Its object.
+    Local,
+    /// All objects; two definitions are an error.
+    Global,
+    /// All objects; a global definition is preferred, and none at all is no error.
+    Weak,
+}
+
+/// A relocation of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Relocation {
+    /// The place, in bytes from the start of its section.
+    pub offset: u64,
+    /// Which relocation.
+    pub reloc: Reloc,
+    /// The index of the symbol that it refers to.
+    pub symbol: usize,
+    /// `A`, in bytes.
+    pub addend: i64,
+}
+
+/// What is wrong with an object, and where in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectError {
+    /// The part of the file.
+    pub part: Part,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// A part of an object file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The file as a whole.
+    File,
+    /// The section of this index.
+    Section(usize),
+    /// The symbol of this index.
+    Symbol(usize),
+    /// A relocation, by the index of the section of relocations and its own in there.
+    Relocation(usize, usize),
+}
+
+/// What is wrong with a part of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Problem {
+    /// The file contradicts its format, or ends too early.
+    Malformed(&'static str),
+    /// The file is as its format allows, but this is not handled.
+    Unsupported(&'static str),
+    /// A number that is neither: an unknown machine, type or relocation.
+    Unknown(&'static str, u32),
+    /// There is no part of that index.
+    Index,
+}
+
+impl Part {
+    /// The error that says `problem` of this part.
+    pub const fn error(self, problem: Problem) -> ObjectError {
+        ObjectError { part: self, problem }
+    }
+}
+
+impl core::error::Error for ObjectError {}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Part::File => {}
+            Part::Section(index) => write!(f, "section {index}: ")?,
+            Part::Symbol(index) => write!(f, "symbol {index}: ")?,
+            Part::Relocation(section, index) => write!(f, "section {section}, relocation {index}: ")?,
+        }
+        match self.problem {
+            Problem::Malformed(what) => write!(f, "malformed: {what}"),
+            Problem::Unsupported(what) => write!(f, "not supported: {what}"),
+            Problem::Unknown(what, number) => write!(f, "unknown {what} {number}"),
+            Problem::Index => write!(f, "no such index"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a relocation of an object is given: the target itself, a slot of the GOT, or a veneer.
+
+use super::error::Cause;
+use super::tables::{Origin, State, Target, got_offset, is_call};
+use crate::addr::Addr;
+use crate::got::{self, Got, Symbol};
+use crate::insn::{self, Hw, PcRel};
+use crate::reloc::{Class, Reloc, Slot, Value};
+use crate::veneer::{self, Island};
+
+/// A relocation, with its target found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reference<'a> {
+    pub(super) reloc: Reloc,
+    /// `P`.
+    pub(super) place: Addr,
+    /// The number of the input section that holds the place.
+    pub(super) section: u32,
+    /// The definition meant, and its number.
+    pub(super) target: &'a Target,
+    pub(super) number: u32,
+    /// `A`.
+    pub(super) addend: i64,
+}
+
+/// What is done at the place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action {
+    /// The relocation is applied with this value.
+    Patch(Value),
+    /// The instruction, which the relocation may change, is replaced by this one.
+    Replace(u32),
+}
+
+/// The ledgers that references are routed through.
+#[derive(Debug)]
+pub(super) struct Router<'t> {
+    pub(super) got: Got<&'t mut [got::Entry]>,
+    pub(super) island: Island<&'t mut [veneer::Cell]>,
+}
+
+impl Router<'_> {
+    /// What is done for `reference`, whose place holds `raw`. Asked again, it answers the same.
+    pub(super) fn route(&mut self, reference: &Reference<'_>, raw: u64) -> Result<Action, Cause<'static>> {
+        let Reference { reloc, target, addend, .. } = *reference;
+        let target_addr = target.addr.plus(addend);
+        let value = match reloc.takes() {
+            Class::Any => Value::Addr(target_addr),
+            Class::Slot if reloc == Reloc::GOTPCREL32 => Value::Slot(self.slot(reference)?.plus(addend)),
+            Class::Slot => Value::Slot(self.plain_slot(reference)?),
+            Class::Offset => {
+                let Some(origin) = got_offset(reloc) else {
+                    // GOTREL: S + A - GOT.
+                    let offset = target_addr.distance_from(self.got.base());
+                    return Ok(Action::Patch(Value::Offset(offset)));
+                };
+                let slot = self.plain_slot(reference)?;
+                Value::Offset(match origin {
+                    Origin::Got => self.got.offset_of(slot),
+                    Origin::GotPage => self.got.page_offset_of(slot),
+                })
+            }
+            Class::Addr if target.state == State::Null => return Ok(to_nothing(reference, raw)),
+            Class::Addr if through_slot(reloc, target, addend) => {
+                let slot = self.slot(reference)?;
+                Value::Addr(self.island.veneer_for(slot).map_err(Cause::Veneer)?)
+            }
+            Class::Addr if may_detour(reference) && !reloc.reaches(reference.place, Value::Addr(target_addr)) => {
+                Value::Addr(self.island.veneer_for(target_addr).map_err(Cause::Veneer)?)
+            }
+            Class::Addr => Value::Addr(target_addr),
+        };
+        Ok(Action::Patch(value))
+    }
+
+    fn plain_slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
+        match reference.addend {
+            0 => self.slot(reference),
+            addend => Err(Cause::SlotAddend(reference.reloc, addend)),
+        }
+    }
+
+    fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
+        self.got.slot_for(Symbol::new(reference.number.into()), reference.target.addr).map_err(Cause::Got)
+    }
+}
+
+/// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
+pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64) -> bool {
+    is_call(reloc) && target.state == State::External && addend == 0
+}
+
+/// Whether AAELF64 5.7.8 lets a veneer come between: the target is a function, in another section, or undefined.
+fn may_detour(reference: &Reference<'_>) -> bool {
+    let target = reference.target;
+    is_call(reference.reloc) && (target.function || target.section != reference.section)
+}
+
+/// A weak reference to nothing (AAELF64, "Weak references"): a branch falls through, an address is zero, and what is
+/// relative to the place is relative to that.
+fn to_nothing(reference: &Reference<'_>, raw: u64) -> Action {
+    let Reference { reloc, place, addend, target, .. } = *reference;
+    let rd = PcRel::from_bits(raw as u32).rd();
+    match reloc {
+        Reloc::CALL26 | Reloc::JUMP26 | Reloc::CONDBR19 | Reloc::TSTBR14 => Action::Patch(Value::Addr(place.plus(4))),
+        Reloc::ADR_PREL_PG_HI21 | Reloc::ADR_PREL_PG_HI21_NC | Reloc::ADR_PREL_LO21 if addend == 0 => {
+            Action::Replace(insn::movz(rd, Hw::G0))
+        }
+        _ if reloc.is_pc_relative() && !reloc.is_paged() => Action::Patch(Value::Addr(place.plus(addend))),
+        _ => Action::Patch(Value::Addr(target.addr.plus(addend))),
+    }
+}

@@ -1,0 +1,208 @@
+//! Which definition each symbol means.
+//!
+//! A name that several objects know means its strong definition, else its first weak one; else what the linker makes
+//! under that name; else what the resolver says; else, where every mention is weak, nothing.
+
+use super::error::{Cause, Failure, Fatal};
+use super::layout::Layout;
+use super::made::made;
+use super::names::Names;
+use super::object::{Binding, Definition, Object, Symbol};
+use super::tables::{First, NONE, State, Target};
+use super::{Input, Report};
+use crate::addr::Addr;
+
+/// All symbols of all objects, as [`Target`]s in the objects' order.
+#[derive(Debug)]
+pub(super) struct Symbols<'t> {
+    targets: &'t mut [Target],
+    names: Names<'t>,
+}
+
+impl<'t> Symbols<'t> {
+    /// Reads the symbols of `inputs`, and finds the definition of each.
+    pub(super) fn read<'data, O: Object<'data>>(
+        inputs: &[Input<'data, O>],
+        firsts: &mut [First],
+        targets: &'t mut [Target],
+        names: &'t mut [u32],
+        report: &mut Report<'_>,
+    ) -> Result<Self, Fatal> {
+        let mut symbols = Self { targets, names: Names::new(names) };
+        let mut next = 0;
+        for (object, (input, first)) in inputs.iter().zip(firsts).enumerate() {
+            first.symbol = next;
+            for index in 0..input.object.symbol_count() {
+                let target = symbols.targets.get_mut(next).ok_or(Cause::Table("symbols"))?;
+                let number = next as u32;
+                *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::default() };
+                match input.object.symbol(index) {
+                    Ok(symbol) => {
+                        describe(target, &symbol, first.section);
+                        if symbol.binding != Binding::Local {
+                            symbols.unite(inputs, symbol.name, number, report)?;
+                        }
+                    }
+                    Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+                }
+                next += 1;
+            }
+        }
+        symbols.targets = symbols.targets.get_mut(..next).ok_or(Cause::Table("symbols"))?;
+        for number in 0..next {
+            symbols.find_definer(inputs, number);
+        }
+        Ok(symbols)
+    }
+
+    /// Enters the global symbol `number` under its name, where it outranks the one entered before.
+    fn unite<'data, O: Object<'data>>(
+        &mut self,
+        inputs: &[Input<'data, O>],
+        name: &str,
+        number: u32,
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
+        let targets = &mut *self.targets;
+        let is = |other| target_name(inputs, targets, other) == name;
+        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("names"))?;
+        let before = *bucket;
+        if before == NONE {
+            *bucket = number;
+            return Ok(());
+        }
+        let (Some(&old), Some(&new)) = (targets.get(before as usize), targets.get(number as usize)) else {
+            return Ok(());
+        };
+        if rank(&old) == STRONG && rank(&new) == STRONG {
+            let (object, first) = (input_name(inputs, &new), input_name(inputs, &old));
+            report.failure(Failure { object, place: None, symbol: name, cause: Cause::Duplicate(first) });
+        }
+        let winner = if rank(&new) > rank(&old) { number } else { before };
+        *bucket = winner;
+        if let Some(winner) = targets.get_mut(winner as usize) {
+            winner.hidden = old.hidden || new.hidden;
+        }
+        Ok(())
+    }
+
+    fn find_definer<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], number: usize) {
+        let Some(target) = self.targets.get(number).copied().filter(|target| target.global) else {
+            return;
+        };
+        let name = target_name(inputs, self.targets, number as u32);
+        let definer = self.find(inputs, name).unwrap_or(target.definer);
+        if let Some(target) = self.targets.get_mut(number) {
+            target.definer = definer;
+        }
+    }
+
+    /// The definer of the global symbol `name`.
+    pub(super) fn find<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], name: &str) -> Option<u32> {
+        self.names.get(name, |other| target_name(inputs, self.targets, other) == name)
+    }
+
+    /// Asks for the symbols that no object defines: first the linker itself, then `resolve`.
+    pub(super) fn resolve<'data, O: Object<'data>>(
+        &mut self,
+        inputs: &[Input<'data, O>],
+        layout: &Layout<'_, 'data>,
+        resolve: &mut dyn FnMut(&str) -> Option<Addr>,
+    ) {
+        for number in 0..self.targets.len() {
+            let name = target_name(inputs, self.targets, number as u32);
+            let Some(target) = self.targets.get_mut(number) else { continue };
+            if !target.global || target.state != State::Undefined || target.definer != number as u32 {
+                continue;
+            }
+            if made(name, |section| layout.has(section)).is_some() {
+                target.state = State::Made;
+            } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
+                (target.state, target.addr) = (State::External, addr);
+            } else if target.weak {
+                target.state = State::Null;
+            }
+        }
+    }
+
+    /// Gives every definition its address.
+    pub(super) fn place<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
+        for number in 0..self.targets.len() {
+            let name = target_name(inputs, self.targets, number as u32);
+            let Some(target) = self.targets.get_mut(number) else { continue };
+            match target.state {
+                State::Defined => match layout.section_addr(target.section) {
+                    Some(base) => target.addr = Addr::new(base.get().wrapping_add(target.addr.get())),
+                    None => target.state = State::NotLoaded,
+                },
+                State::Made => {
+                    let made = made(name, |section| layout.has(section));
+                    target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn targets(&self) -> &[Target] {
+        self.targets
+    }
+
+    /// The definition that symbol `index` of an object means, by its number, and the symbol's own record.
+    pub(super) fn definer(&self, first: &First, index: usize) -> Option<(u32, &Target)> {
+        let own = self.targets.get(first.symbol.checked_add(index)?)?;
+        Some((own.definer, self.targets.get(own.definer as usize)?))
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Target> {
+        self.targets.get_mut(number)
+    }
+}
+
+fn describe(target: &mut Target, symbol: &Symbol<'_>, first_section: usize) {
+    target.weak = symbol.binding == Binding::Weak;
+    target.global = symbol.binding != Binding::Local;
+    target.hidden = symbol.hidden;
+    target.function = symbol.function;
+    target.section = NONE;
+    match symbol.definition {
+        Definition::Section { index, offset } => {
+            (target.state, target.addr) = (State::Defined, Addr::new(offset));
+            target.section = (first_section + index) as u32;
+        }
+        Definition::Absolute(number) => (target.state, target.addr) = (State::Absolute, Addr::new(number)),
+        Definition::Undefined if target.global => target.state = State::Undefined,
+        // The symbol of index 0, for relocations that need none.
+        Definition::Undefined | Definition::File => target.state = State::Absolute,
+    }
+}
+
+/// The rank of a strong definition.
+const STRONG: u8 = 3;
+
+/// Of two symbols of one name, the higher rank is meant.
+fn rank(target: &Target) -> u8 {
+    let defined = matches!(target.state, State::Defined | State::Absolute);
+    match (defined, target.weak) {
+        (true, false) => STRONG,
+        (true, true) => 2,
+        (false, false) => 1,
+        (false, true) => 0,
+    }
+}
+
+/// The name of symbol `number`.
+pub(super) fn target_name<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    targets: &[Target],
+    number: u32,
+) -> &'data str {
+    let symbol = targets
+        .get(number as usize)
+        .and_then(|target| inputs.get(target.object as usize)?.object.symbol(target.index as usize).ok());
+    symbol.map_or("", |symbol| symbol.name)
+}
+
+fn input_name<'data, O>(inputs: &[Input<'data, O>], target: &Target) -> &'data str {
+    inputs.get(target.object as usize).map_or("", |input| input.name)
+}

@@ -1,0 +1,273 @@
+//! The tables that linking needs, lent by the caller: how long they must be, and what is in them.
+
+use super::Input;
+use super::object::{Binding, Kind, Object};
+use crate::addr::Addr;
+use crate::arena::Prot;
+use crate::reloc::{Class, Reloc};
+use crate::{got, veneer};
+
+/// How many records each table must have. [`measure`] gives a bound that always suffices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// Records in [`Tables::objects`].
+    pub objects: usize,
+    /// Records in [`Tables::sections`].
+    pub sections: usize,
+    /// Records in [`Tables::symbols`].
+    pub symbols: usize,
+    /// Records in [`Tables::names`].
+    pub names: usize,
+    /// Records in [`Tables::output_names`].
+    pub output_names: usize,
+    /// Records in [`Tables::outputs`].
+    pub outputs: usize,
+    /// Records in [`Tables::segments`].
+    pub segments: usize,
+    /// Records in [`Tables::slots`].
+    pub slots: usize,
+    /// Records in [`Tables::veneers`].
+    pub veneers: usize,
+}
+
+/// The tables, as slices: of arrays, of a static, of a `Vec`. Their content does not matter before.
+#[derive(Debug)]
+pub struct Tables<'t, 'data> {
+    /// One an object.
+    pub objects: &'t mut [First],
+    /// One a section.
+    pub sections: &'t mut [Placed],
+    /// One a symbol.
+    pub symbols: &'t mut [Target],
+    /// Hash buckets for the names of symbols.
+    pub names: &'t mut [u32],
+    /// Hash buckets for the names of output sections.
+    pub output_names: &'t mut [u32],
+    /// One an output section.
+    pub outputs: &'t mut [Output<'data>],
+    /// One a segment.
+    pub segments: &'t mut [Segment],
+    /// One a GOT slot.
+    pub slots: &'t mut [got::Entry],
+    /// One a veneer cell.
+    pub veneers: &'t mut [veneer::Cell],
+}
+
+/// Where an object's own records start in the tables of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct First {
+    pub(super) section: usize,
+    pub(super) symbol: usize,
+}
+
+/// Where an input section lies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Placed {
+    /// The output section; [`NONE`] for a section that is not loaded.
+    pub(super) output: u32,
+    /// Bytes from the output section's start.
+    pub(super) offset: u64,
+}
+
+/// No record.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A symbol: which definition it means, and what is known of that.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Target {
+    /// Where it is, once the layout is known.
+    pub(super) addr: Addr,
+    /// The symbol that defines it, as an index in this table; itself, where it does.
+    pub(super) definer: u32,
+    /// The object whose symbol it is, and the index there.
+    pub(super) object: u32,
+    pub(super) index: u32,
+    /// The section that holds it, as an index in the table of sections, or [`NONE`].
+    pub(super) section: u32,
+    pub(super) state: State,
+    pub(super) weak: bool,
+    pub(super) global: bool,
+    pub(super) hidden: bool,
+    pub(super) function: bool,
+    /// A slot of the GOT is counted for it.
+    pub(super) slot: bool,
+    /// A veneer to that slot is counted for it.
+    pub(super) veneer: bool,
+    /// Reported undefined.
+    pub(super) reported: bool,
+}
+
+/// What defines a symbol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum State {
+    /// Nothing that could be read.
+    #[default]
+    Unreadable,
+    /// A section of an object.
+    Defined,
+    /// A number.
+    Absolute,
+    /// No object.
+    Undefined,
+    /// No object, but the resolver knows its address.
+    External,
+    /// No object, but the linker makes it.
+    Made,
+    /// A section that is not loaded.
+    NotLoaded,
+    /// Nothing, which is lawful for a weak symbol.
+    Null,
+}
+
+/// An output section: the input sections of one name and protection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Output<'data> {
+    pub(super) name: &'data str,
+    pub(super) prot: Prot,
+    pub(super) addr: Addr,
+    pub(super) size: u64,
+    pub(super) align: u64,
+    pub(super) segment: u32,
+    pub(super) zeros: bool,
+}
+
+impl Output<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Its final protection.
+    pub fn prot(&self) -> Prot {
+        self.prot
+    }
+
+    /// Its address.
+    pub fn addr(&self) -> Addr {
+        self.addr
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What its address is a multiple of, in bytes.
+    pub fn align(&self) -> u64 {
+        self.align
+    }
+
+    /// Whether it is all zeros, which a file need not hold.
+    pub fn is_zeros(&self) -> bool {
+        self.zeros
+    }
+
+    /// The index of its segment.
+    pub fn segment(&self) -> usize {
+        self.segment as usize
+    }
+}
+
+impl Default for Output<'_> {
+    fn default() -> Self {
+        Self { name: "", prot: Prot::Read, addr: Addr::new(0), size: 0, align: 1, segment: NONE, zeros: true }
+    }
+}
+
+/// Output sections of one protection, in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    pub(super) prot: Prot,
+    pub(super) addr: Addr,
+    pub(super) size: u64,
+}
+
+impl Segment {
+    /// The final protection.
+    pub fn prot(&self) -> Prot {
+        self.prot
+    }
+
+    /// The address of the first byte.
+    pub fn addr(&self) -> Addr {
+        self.addr
+    }
+
+    /// The size in bytes, not rounded up to pages.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Default for Segment {
+    fn default() -> Self {
+        Self { prot: Prot::Read, addr: Addr::new(0), size: 0 }
+    }
+}
+
+/// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
+/// for the plan to report.
+pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
+    // Beyond the objects' own output sections: the GOT and the veneers.
+    let mut needs = Needs { objects: inputs.len(), outputs: 2, segments: 3 + pins, ..Needs::default() };
+    let mut globals = 0;
+    let (mut to_slot, mut calls) = (0_usize, 0_usize);
+    for Input { object, .. } in inputs {
+        needs.sections += object.section_count();
+        needs.symbols += object.symbol_count();
+        let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
+        globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
+        for section in 0..object.section_count() {
+            match object.section(section).map(|section| section.kind) {
+                Ok(Kind::Loaded { .. }) => needs.outputs += 1,
+                Ok(Kind::Relocations { count, .. }) => {
+                    for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
+                        to_slot += usize::from(wants_slot(relocation.reloc));
+                        calls += usize::from(is_call(relocation.reloc));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    // At most half of the buckets are in use.
+    needs.names = 2 * globals;
+    needs.output_names = 2 * needs.outputs;
+    needs.slots = (to_slot + calls).min(needs.symbols);
+    // A veneer to anywhere takes two cells.
+    needs.veneers = 2 * calls;
+    needs
+}
+
+/// Whether `reloc` is to a slot that holds the symbol's address.
+pub(super) fn wants_slot(reloc: Reloc) -> bool {
+    matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some()
+}
+
+/// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).
+pub(super) fn is_call(reloc: Reloc) -> bool {
+    matches!(reloc, Reloc::CALL26 | Reloc::JUMP26 | Reloc::PLT32)
+}
+
+/// What a relocation to a GOT offset is measured from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Got,
+    GotPage,
+}
+
+/// Where `reloc` measures the offset of a slot from; `None` where it is not of that kind.
+pub(super) fn got_offset(reloc: Reloc) -> Option<Origin> {
+    match reloc {
+        Reloc::LD64_GOTPAGE_LO15 => Some(Origin::GotPage),
+        Reloc::LD64_GOTOFF_LO15
+        | Reloc::MOVW_GOTOFF_G0
+        | Reloc::MOVW_GOTOFF_G0_NC
+        | Reloc::MOVW_GOTOFF_G1
+        | Reloc::MOVW_GOTOFF_G1_NC
+        | Reloc::MOVW_GOTOFF_G2
+        | Reloc::MOVW_GOTOFF_G2_NC
+        | Reloc::MOVW_GOTOFF_G3 => Some(Origin::Got),
+        _ => None,
+    }
+}
