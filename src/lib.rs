@@ -17,3 +17,7 @@ pub mod reloc;
 
 // Floor 2: bytes.
 pub mod patch;
+
+// Floor 5: the machine.
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod mem;
