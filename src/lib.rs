@@ -28,3 +28,11 @@ pub mod veneer;
 pub mod formats;
 #[cfg(feature = "link")]
 pub mod link;
+
+// Floor 5: the machine.
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod mem;
+
+// Floor 6: running what was linked.
+#[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
+pub mod load;

@@ -22,6 +22,8 @@ mod walk;
 pub use error::{Cause, CommitError, Failure, Refused};
 pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
 pub use plan::Plan;
+#[cfg(feature = "std")]
+pub use tables::Storage;
 pub use tables::{First, Needs, Output, Placed, Segment, Tables, Target, measure};
 
 use crate::addr::Addr;

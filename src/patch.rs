@@ -60,6 +60,11 @@ impl<'a> Section<'a> {
         self.bytes.is_empty()
     }
 
+    /// The section from byte `offset` on; `None` where it is not that long.
+    pub fn skip(self, offset: usize) -> Option<Self> {
+        Some(Self { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
+    }
+
     /// The bytes as they are now.
     pub fn bytes(&self) -> &[u8] {
         self.bytes

@@ -6,6 +6,8 @@ use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::reloc::{Class, Reloc};
 use crate::{got, veneer};
+#[cfg(feature = "std")]
+use std::{vec, vec::Vec};
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -269,5 +271,53 @@ pub(super) fn got_offset(reloc: Reloc) -> Option<Origin> {
         | Reloc::MOVW_GOTOFF_G2_NC
         | Reloc::MOVW_GOTOFF_G3 => Some(Origin::Got),
         _ => None,
+    }
+}
+
+/// The tables in memory of their own.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub struct Storage<'data> {
+    objects: Vec<First>,
+    sections: Vec<Placed>,
+    symbols: Vec<Target>,
+    names: Vec<u32>,
+    output_names: Vec<u32>,
+    outputs: Vec<Output<'data>>,
+    segments: Vec<Segment>,
+    slots: Vec<got::Entry>,
+    veneers: Vec<veneer::Cell>,
+}
+
+#[cfg(feature = "std")]
+impl<'data> Storage<'data> {
+    /// Tables as long as `needs` says.
+    pub fn new(needs: Needs) -> Self {
+        Self {
+            objects: vec![First::default(); needs.objects],
+            sections: vec![Placed::default(); needs.sections],
+            symbols: vec![Target::default(); needs.symbols],
+            names: vec![0; needs.names],
+            output_names: vec![0; needs.output_names],
+            outputs: vec![Output::default(); needs.outputs],
+            segments: vec![Segment::default(); needs.segments],
+            slots: vec![got::Entry::default(); needs.slots],
+            veneers: vec![veneer::Cell::default(); needs.veneers],
+        }
+    }
+
+    /// The tables, to be lent to a plan.
+    pub fn lend(&mut self) -> Tables<'_, 'data> {
+        Tables {
+            objects: &mut self.objects,
+            sections: &mut self.sections,
+            symbols: &mut self.symbols,
+            names: &mut self.names,
+            output_names: &mut self.output_names,
+            outputs: &mut self.outputs,
+            segments: &mut self.segments,
+            slots: &mut self.slots,
+            veneers: &mut self.veneers,
+        }
     }
 }

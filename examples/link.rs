@@ -1,0 +1,187 @@
+//! Links relocatable AArch64 objects and runs the result: `cargo run --release --example link -- --help`.
+
+#[path = "link/emit.rs"]
+mod emit;
+#[path = "link/options.rs"]
+mod options;
+#[path = "link/run.rs"]
+mod run;
+#[path = "link/start.rs"]
+mod start;
+
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::link::{
+    Failure, Input, Object, ObjectError, Pin, Plan, Refused, Relocation, Section, Storage, Symbol, measure,
+};
+use options::Options;
+use start::Start;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// The object that comes with the crate: `link/hello.c`, compiled by `link/hello.sh`.
+const HELLO: &[u8] = include_bytes!("link/hello.o");
+
+/// Where an image begins whose address nothing decides.
+const BASE: u64 = 0x40_0000;
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args_os().skip(1)).map_err(Into::into).and_then(|options| link(&options)) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    if options.help {
+        print!("{}", options::HELP);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let files = read(options)?;
+    let entry = options.entry.as_deref().unwrap_or("main");
+    let mut inputs = Vec::new();
+    for (name, bytes) in &files {
+        let object = Elf::parse(bytes).map_err(|error| format!("{name}: {error}"))?;
+        inputs.push(Input { name, object: AnyObject::Elf(object) });
+    }
+    let pins: Vec<Pin<'_>> =
+        options.places.iter().map(|(section, addr)| Pin { section, addr: Addr::new(*addr) }).collect();
+    let job = Job { options, entry, pins: &pins };
+    match &options.emit {
+        Some(path) => {
+            // An image needs no entry; one that is asked for must be there.
+            let entry = options.entry.is_some().then_some(entry).or(job.defines(&inputs, entry).then_some(entry));
+            let image = job.image(inputs, entry, &mut |_| None)?;
+            run::write_executable(path, &image.bytes)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => run::run(&job, inputs),
+    }
+}
+
+/// The objects' bytes, by name.
+fn read(options: &Options) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+    if options.objects.is_empty() {
+        return Ok(vec![("hello.o".to_owned(), HELLO.to_vec())]);
+    }
+    let read = |path: &std::path::PathBuf| {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+        Ok((name, bytes))
+    };
+    options.objects.iter().map(read).collect()
+}
+
+/// What is linked, and how.
+struct Job<'a> {
+    options: &'a Options,
+    entry: &'a str,
+    pins: &'a [Pin<'a>],
+}
+
+/// An image that was linked: as a file, drawn, and in numbers.
+struct Image {
+    bytes: Vec<u8>,
+    map: String,
+}
+
+impl<'a> Job<'a> {
+    fn defines(&self, inputs: &[Input<'a, AnyObject<'a>>], name: &str) -> bool {
+        let defines = |object: &AnyObject<'a>| {
+            let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
+            symbols.into_iter().any(|symbol| {
+                symbol.name == name && !matches!(symbol.definition, aarch64_reloc::link::Definition::Undefined)
+            })
+        };
+        inputs.iter().any(|input| defines(&input.object))
+    }
+
+    /// Links an executable that begins at `entry`. `--define` says where undefined symbols are, then `resolve`.
+    fn image(
+        &self,
+        mut inputs: Vec<Input<'a, AnyObject<'a>>>,
+        entry: Option<&'a str>,
+        resolve: &mut dyn FnMut(&str) -> Option<Addr>,
+    ) -> Result<Image, Box<dyn Error>> {
+        if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start { entry }) });
+        }
+        let mut storage = Storage::new(measure(&inputs, self.pins.len()));
+        let mut next = self.options.base.unwrap_or(BASE);
+        let place = |request: aarch64_reloc::link::Request| {
+            let align = request.align.max(emit::ALIGN);
+            let addr = if next == self.options.base.unwrap_or(BASE) { next } else { next.next_multiple_of(align) };
+            next = addr.checked_add(request.size).ok_or("the address space ends before the image")?;
+            Ok::<_, &str>(Addr::new(addr))
+        };
+        let options = aarch64_reloc::link::Options { pins: self.pins };
+        let mut lines = Vec::new();
+        let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+        let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
+        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
+            Ok(plan) => plan,
+            Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
+            Err(error) => return Err(error.to_string().into()),
+        };
+        let start = match entry {
+            Some(start::NAME) => plan.find(start::NAME),
+            Some(_) => plan.symbols().find(|found| found.object == "start").map(|found| found.addr),
+            None => None,
+        };
+        if entry.is_some() && start.is_none() {
+            return Err(format!("the entry {} is not defined", self.entry).into());
+        }
+        let bytes = emit::executable(&mut plan, start)?;
+        let map = run::draw(&plan);
+        if self.options.map {
+            print!("{map}");
+        }
+        Ok(Image { bytes, map })
+    }
+
+    /// The address that `--define` gives.
+    fn defined(&self, name: &str) -> Option<Addr> {
+        let defines = &self.options.defines;
+        defines.iter().rev().find(|(defined, _)| defined == name).map(|(_, addr)| Addr::new(*addr))
+    }
+}
+
+/// An object of either kind that this program links.
+enum AnyObject<'data> {
+    Elf(Elf<'data>),
+    Start(Start<'data>),
+}
+
+impl<'data> AnyObject<'data> {
+    fn get(&self) -> &dyn Object<'data> {
+        match self {
+            Self::Elf(object) => object,
+            Self::Start(object) => object,
+        }
+    }
+}
+
+impl<'data> Object<'data> for AnyObject<'data> {
+    fn section_count(&self) -> usize {
+        self.get().section_count()
+    }
+
+    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
+        self.get().section(index)
+    }
+
+    fn symbol_count(&self) -> usize {
+        self.get().symbol_count()
+    }
+
+    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        self.get().symbol(index)
+    }
+
+    fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
+        self.get().relocation(section, index)
+    }
+}

@@ -1,0 +1,163 @@
+//! A plan as an ELF64 executable.
+
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::arena::Prot;
+use aarch64_reloc::link::{Binding, CommitError, Located, Object, Plan};
+use aarch64_reloc::patch::Section;
+use object::elf;
+use object::write::StringId;
+use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SinglePhaseWriter, Sym, Writer};
+
+/// Every AArch64 page size divides it, so that the image can be mapped whatever the system's.
+pub const ALIGN: u64 = 0x1_0000;
+
+/// Writes down `plan`: program headers, output sections, and a symbol table with every symbol, local ones too, `NAME@got`
+/// for each slot of the GOT and `NAME@plt` for each veneer.
+pub fn executable<'data, O: Object<'data>>(
+    plan: &mut Plan<'_, 'data, O>,
+    entry: Option<Addr>,
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let contents = contents(plan)?;
+    let plan = &*plan;
+    let made = made_symbols(plan);
+    let mut file = Vec::new();
+    let mut headers = Vec::new();
+    let mut writer = Writer::new_single_phase(object::Endianness::Little, true, &mut file);
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_EXEC,
+        e_machine: elf::EM_AARCH64,
+        e_entry: entry.map_or(0, Addr::get),
+        e_flags: elf::FileFlags(0),
+    })?;
+    writer.write_program_headers_placeholder(contents.len() as u32);
+    let mut programs = Vec::new();
+    for (segment, bytes) in plan.segments().iter().zip(&contents) {
+        let addr = segment.addr().get();
+        // The file's pages are mapped as they are: offset and address agree below a page.
+        let offset = writer.offset().next_multiple_of(ALIGN) + addr % ALIGN;
+        writer.pad_until(offset);
+        writer.write(bytes);
+        programs.push(ProgramHeader {
+            p_type: elf::PT_LOAD,
+            p_flags: match segment.prot() {
+                Prot::Read => elf::PF_R,
+                Prot::ReadWrite => elf::PF_R | elf::PF_W,
+                Prot::ReadExec => elf::PF_R | elf::PF_X,
+            },
+            p_offset: offset,
+            p_vaddr: addr,
+            p_paddr: addr,
+            p_filesz: bytes.len() as u64,
+            p_memsz: segment.size(),
+            p_align: ALIGN,
+        });
+    }
+
+    // Sections of no size have no header: an index in the plan is not one in the file.
+    let kept = |index: usize| plan.outputs().get(index).is_some_and(|output| output.size() > 0);
+    let number = |index: usize| 1 + (0..index).filter(|&before| kept(before)).count() as u32;
+    let names: Vec<StringId> =
+        plan.outputs().iter().map(|output| writer.add_section_name(output.name().as_bytes())).collect();
+    let local_count = write_symbols(&mut writer, plan, &made, &number, &kept);
+    writer.write_strtab()?;
+    writer.write_shstrtab()?;
+    writer.write_null_section_header();
+    for (index, output) in plan.outputs().iter().enumerate().filter(|&(index, _)| kept(index)) {
+        let program = &programs[output.segment()];
+        writer.write_section_header(&SectionHeader {
+            sh_name: writer.section_name_offset(Some(names[index])),
+            sh_type: if output.is_zeros() { elf::SHT_NOBITS } else { elf::SHT_PROGBITS },
+            sh_flags: elf::SHF_ALLOC
+                | match output.prot() {
+                    Prot::Read => elf::SectionFlags(0),
+                    Prot::ReadWrite => elf::SHF_WRITE,
+                    Prot::ReadExec => elf::SHF_EXECINSTR,
+                },
+            sh_addr: output.addr().get(),
+            sh_offset: program.p_offset + (output.addr().get() - program.p_vaddr),
+            sh_size: output.size(),
+            sh_link: 0,
+            sh_info: 0,
+            sh_addralign: output.align(),
+            sh_entsize: 0,
+        });
+    }
+    writer.write_symtab_section_header(local_count);
+    writer.write_strtab_section_header();
+    writer.write_shstrtab_section_header();
+    writer.write_headers_to(&mut headers, &programs)?;
+    file[..headers.len()].copy_from_slice(&headers);
+    Ok(file)
+}
+
+/// The bytes of each segment, without the zeros at its end.
+fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, CommitError> {
+    let segments = plan.segments().to_vec();
+    let mut contents: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
+    let sections = contents.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
+    plan.commit(&mut sections.collect::<Vec<_>>())?;
+    for (index, bytes) in contents.iter_mut().enumerate() {
+        let in_file = plan.outputs().iter().filter(|output| output.segment() == index && !output.is_zeros());
+        let end = in_file.map(|output| output.addr().get() + output.size() - segments[index].addr().get()).max();
+        bytes.truncate(end.unwrap_or(0) as usize);
+    }
+    Ok(contents)
+}
+
+/// Symbols of the linker: name, address, size, output section.
+fn made_symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(String, u64, u64, usize)> {
+    let slots = plan.slots().map(|(name, addr)| (format!("{name}@got"), addr.get(), 8, 0));
+    let veneers = plan.veneers().map(|(name, addr, size)| (format!("{name}@plt"), addr.get(), size as u64, 1));
+    slots.chain(veneers).collect()
+}
+
+/// Writes local symbols, then the linker's, then global ones, and says how many are local.
+fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
+    writer: &mut SinglePhaseWriter<'w>,
+    plan: &Plan<'_, 'data, O>,
+    made: &'w [(String, u64, u64, usize)],
+    number: &dyn Fn(usize) -> u32,
+    kept: &dyn Fn(usize) -> bool,
+) -> u32 {
+    writer.write_null_symbol();
+    let mut count = 1;
+    let is_local = |found: &Located<'_>| found.symbol.binding == Binding::Local;
+    let mut write = |writer: &mut SinglePhaseWriter<'w>, name: &'w str, info, addr, size, output: Option<usize>| {
+        let id = writer.add_string(name.as_bytes());
+        // A symbol of an empty section keeps its address, and nothing else.
+        let section = output.filter(|&output| kept(output)).map(number);
+        writer.write_symbol(&Sym {
+            section,
+            st_name: writer.string_offset(Some(id)),
+            st_info: info,
+            st_other: elf::SymbolOther(0),
+            st_shndx: if section.is_some() { elf::SymbolSection(0) } else { elf::SHN_ABS },
+            st_value: addr,
+            st_size: size,
+        });
+    };
+    for found in plan.symbols().filter(is_local) {
+        write(writer, found.symbol.name, info(&found), found.addr.get(), found.symbol.size, found.output);
+        count += 1;
+    }
+    for (name, addr, size, output) in made {
+        let kind = if *output == 0 { elf::STT_OBJECT } else { elf::STT_FUNC };
+        write(writer, name, elf::SymbolInfo::new(elf::STB_LOCAL, kind), *addr, *size, Some(*output));
+        count += 1;
+    }
+    for found in plan.symbols().filter(|found| !is_local(found)) {
+        write(writer, found.symbol.name, info(&found), found.addr.get(), found.symbol.size, found.output);
+    }
+    count
+}
+
+fn info(found: &Located<'_>) -> elf::SymbolInfo {
+    let binding = match found.symbol.binding {
+        Binding::Local => elf::STB_LOCAL,
+        Binding::Global => elf::STB_GLOBAL,
+        Binding::Weak => elf::STB_WEAK,
+    };
+    elf::SymbolInfo::new(binding, if found.symbol.function { elf::STT_FUNC } else { elf::STT_NOTYPE })
+}

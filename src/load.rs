@@ -1,0 +1,171 @@
+//! Running what was linked: objects go in, code that can be called comes out.
+
+#![allow(unsafe_code)]
+
+use crate::addr::Addr;
+use crate::arena::Prot;
+use crate::link::{CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure};
+use crate::mem::{self, Draft, Function, Reservation, Sealed};
+use crate::patch::Section;
+use core::fmt;
+use std::collections::HashMap;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+/// Linked objects in executable memory. Dropping it gives the memory back.
+#[derive(Debug)]
+pub struct Image {
+    sealed: Vec<Sealed>,
+    symbols: HashMap<String, Addr>,
+}
+
+impl Image {
+    /// Links `inputs` into pages of `reservation`, pinned output sections elsewhere, and makes them executable.
+    ///
+    /// `resolve` is asked for the addresses of symbols that no object defines, `report` is told every failure; both are as
+    /// [`Plan::new`] has them.
+    ///
+    /// # Errors
+    ///
+    /// The objects cannot be linked, or memory cannot be had; none is kept then.
+    pub fn load<'data, O: Object<'data>>(
+        reservation: &Reservation,
+        inputs: &[Input<'data, O>],
+        options: &Options<'_, 'data>,
+        resolve: &mut dyn FnMut(&str) -> Option<Addr>,
+        report: &mut dyn FnMut(&Failure<'_>),
+    ) -> Result<Self, LoadError> {
+        let draft = reservation.draft();
+        let mut placed = Vec::new();
+        let mut storage = Storage::new(measure(inputs, options.pins.len()));
+        let page = reservation.page().bytes();
+        let place_next = |request| {
+            let section = place(&draft, page, request)?;
+            let addr = section.addr();
+            placed.push(section);
+            Ok(addr)
+        };
+        let mut plan =
+            Plan::new(inputs, options, storage.lend(), resolve, place_next, report).map_err(LoadError::Plan)?;
+
+        // A plan has its pinned segments first.
+        let pinned = plan.segments().len() - placed.len();
+        let pinned = plan.segments().iter().take(pinned);
+        let drafts = pinned.clone().map(|segment| pin(segment, page)).collect::<Result<Vec<_>, _>>();
+        let drafts = drafts.map_err(LoadError::Memory)?;
+        let mut memory = Vec::new();
+        for (draft, segment) in drafts.iter().zip(pinned) {
+            let (start, size) = (segment.addr().get() & (page - 1), segment.size());
+            let request = Request { prot: segment.prot(), size: start + size, align: 1 };
+            let section = place(draft, page, request).map_err(LoadError::Memory)?;
+            memory.extend(section.skip(to_len(start)));
+        }
+        memory.append(&mut placed);
+        plan.commit(&mut memory).map_err(LoadError::Commit)?;
+
+        let globals = plan.symbols().filter(|found| found.symbol.binding != crate::link::Binding::Local);
+        let symbols = globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect();
+        drop(memory);
+        let sealed = drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>();
+        Ok(Self { sealed: sealed.map_err(LoadError::Memory)?, symbols })
+    }
+
+    /// The address of the global symbol `name`.
+    pub fn symbol(&self, name: &str) -> Option<Addr> {
+        self.symbols.get(name).copied()
+    }
+
+    /// The function at `entry`, to be called.
+    ///
+    /// # Errors
+    ///
+    /// `entry` is not in the image's executable memory, or not aligned, or this is no AArch64 machine.
+    ///
+    /// # Safety
+    ///
+    /// There is a function of type `F` at `entry`, and the image outlives every call of it.
+    pub unsafe fn function<F: Function>(&self, entry: Addr) -> Result<F, mem::Error> {
+        let holds = |sealed: &&Sealed| {
+            sealed.segments().iter().any(|segment| entry.distance_from(segment.addr()).cast_unsigned() < segment.len())
+        };
+        let sealed = self.sealed.iter().find(holds);
+        let outside = mem::Error::Outside { addr: entry, len: 4, prot: Prot::ReadExec };
+        // SAFETY: what `Sealed::function` asks for, the caller has promised of this image, which owns the sealed pages.
+        unsafe { sealed.ok_or(outside)?.function(entry) }
+    }
+
+    /// Replaces the word at `slot`, eight bytes of writable memory, by `value`: re-points calls through a slot of the GOT.
+    ///
+    /// # Errors
+    ///
+    /// `slot` is not in the image's writable memory, or not aligned.
+    ///
+    /// # Safety
+    ///
+    /// The word is a slot of the GOT, and `value` is fit for what the image's code does with it.
+    pub unsafe fn store(&self, slot: Addr, value: u64) -> Result<(), mem::Error> {
+        let mut result = Err(mem::Error::Outside { addr: slot, len: 8, prot: Prot::ReadWrite });
+        for sealed in &self.sealed {
+            // SAFETY: what `Sealed::store` asks for, the caller has promised.
+            result = unsafe { sealed.store(slot, value) };
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+/// Memory for a segment, at an address that is a multiple of its alignment.
+fn place<'d>(draft: &'d Draft, page: u64, request: Request) -> Result<Section<'d>, mem::Error> {
+    let Request { prot, size, align } = request;
+    // Pages are aligned to their own size; where more is wanted there is room to move up in.
+    let section = draft.alloc(prot, to_len(size.saturating_add(align.saturating_sub(page))))?;
+    let up = section.addr().get().wrapping_neg() & (align - 1);
+    let outside = mem::Error::Outside { addr: section.addr(), len: to_len(size), prot };
+    section.skip(to_len(up)).ok_or(outside)
+}
+
+/// A draft on the pages of a pinned segment, and on no others.
+fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
+    let start = segment.addr().get() & !(page - 1);
+    let len = segment.addr().get() - start + segment.size().max(1);
+    Ok(Reservation::at(Addr::new(start), to_len(len))?.draft())
+}
+
+/// A length in this process; one that is too long is too long for any memory.
+fn to_len(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Why objects were not loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// They cannot be linked.
+    Plan(Refused<mem::Error>),
+    /// There is no memory for them.
+    Memory(mem::Error),
+    /// Their relocations overlap.
+    Commit(CommitError),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Memory(error) => error.fmt(f),
+            Self::Commit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Plan(error) => Some(error),
+            Self::Memory(error) => Some(error),
+            Self::Commit(error) => Some(error),
+        }
+    }
+}

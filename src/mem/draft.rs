@@ -1,0 +1,86 @@
+//! What is being linked.
+
+use core::slice;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::pages::{self, Pages};
+use super::{Error, Sealed, icache, linux};
+use crate::arena::Prot;
+use crate::patch::Section;
+
+/// Pages that are writable and not executable yet, at the addresses they will run at. Dropping it gives them back.
+///
+/// A section borrows from its draft, so the draft cannot be sealed under it:
+///
+/// ```compile_fail,E0505
+/// # use aarch64_reloc::{arena::Prot, mem::{Error, Reservation}, reloc::Reloc};
+/// let draft = Reservation::new(1 << 20)?.draft();
+/// let mut text = draft.place(Prot::ReadExec, &[0, 0, 0, 0x14])?;
+/// let code = draft.seal()?;
+/// text.patch(0, Reloc::JUMP26, text.addr());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Draft {
+    pages: Mutex<Pages>,
+}
+
+impl Draft {
+    pub(super) fn new(pages: Pages) -> Self {
+        Self { pages: Mutex::new(pages) }
+    }
+
+    /// Copies `bytes` to fresh pages that will be `prot` once sealed.
+    ///
+    /// # Errors
+    /// [`Error::Arena`] if the reservation has no run of pages long enough; [`Error::System`] if the system has no memory.
+    pub fn place(&self, prot: Prot, bytes: &[u8]) -> Result<Section<'_>, Error> {
+        let mut section = self.alloc(prot, bytes.len())?;
+        section.bytes_mut().copy_from_slice(bytes);
+        Ok(section)
+    }
+
+    /// `len` zero bytes on fresh pages that will be `prot` once sealed. No bytes at all take a page too.
+    ///
+    /// # Errors
+    /// As for [`place`](Self::place).
+    pub fn alloc(&self, prot: Prot, len: usize) -> Result<Section<'_>, Error> {
+        let segment = self.pages().add(prot, len)?;
+        let start = linux::pointer(segment.addr());
+        // SAFETY: `Pages::add` made the segment's `len` or more bytes readable, writable and zero, and returns each page
+        // once. They stay so while the draft is borrowed: sealing consumes it, and dropping ends it.
+        let bytes = unsafe { slice::from_raw_parts_mut(start, len) };
+        Ok(Section::new(bytes, segment.addr()))
+    }
+
+    /// Makes the pages what they were placed as, and their code what every core fetches.
+    ///
+    /// Caches are cleaned first, protections set next, and then the other cores told, if the system can
+    /// ([`synchronises_cores`](super::synchronises_cores)).
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system refuses a protection; [`Error::Barrier`]. All pages are given back then.
+    pub fn seal(self) -> Result<Sealed, Error> {
+        let mut pages = self.pages.into_inner().unwrap_or_else(PoisonError::into_inner);
+        pages.sort();
+        let has_code = pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec);
+        for &segment in pages.segments() {
+            if segment.prot() == Prot::ReadExec {
+                let start = linux::pointer(segment.addr());
+                // SAFETY: the segment is readable (`Pages`), and no section borrows it: `self` is consumed.
+                icache::publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
+            }
+            // SAFETY: the pages are ours (`Pages`), and nothing borrows them, as above.
+            unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
+        }
+        if has_code {
+            linux::synchronise_cores()?;
+        }
+        Ok(Sealed::new(pages))
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // A panic under the lock is one of allocation, before the list of segments changed.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

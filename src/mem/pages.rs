@@ -1,0 +1,75 @@
+//! Pages with an owner: what a draft and what it is sealed into hold.
+
+use std::vec::Vec;
+
+use super::{Error, Reservation, linux};
+use crate::addr::Addr;
+use crate::arena::{Prot, Segment};
+
+/// Segments of a reservation, given back on drop.
+///
+/// Invariant: each segment is readable memory, taken from the reservation by this owner and by nobody else.
+#[derive(Debug)]
+pub(super) struct Pages {
+    reservation: Reservation,
+    segments: Vec<Segment>,
+}
+
+impl Pages {
+    pub(super) fn new(reservation: Reservation) -> Self {
+        Self { reservation, segments: Vec::new() }
+    }
+
+    /// Fresh pages for `len` bytes, which read as zero and can be written.
+    pub(super) fn add(&mut self, prot: Prot, len: usize) -> Result<Segment, Error> {
+        let segment = self.reservation.take(prot, len)?;
+        // SAFETY: the arena gave these pages to nobody else, so no reference into them exists.
+        if let Err(error) = unsafe { linux::protect(segment.addr(), bytes(segment), Prot::ReadWrite) } {
+            self.give_back(segment);
+            return Err(error);
+        }
+        self.segments.push(segment);
+        Ok(segment)
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The segment of protection `prot` that holds all `len` bytes from `addr`. The segments are [sorted](Self::sort).
+    pub(super) fn find(&self, prot: Prot, addr: Addr, len: usize) -> Option<Segment> {
+        let above = self.segments.partition_point(|segment| segment.addr() <= addr);
+        let segment = *self.segments.get(above.checked_sub(1)?)?;
+        (segment.prot() == prot && segment.contains(addr, len as u64)).then_some(segment)
+    }
+
+    /// Puts the segments in address order.
+    pub(super) fn sort(&mut self) {
+        self.segments.sort_unstable_by_key(Segment::addr);
+    }
+
+    /// Unmaps the memory of a segment that nothing uses any more and lets the reservation hand out its pages again.
+    fn give_back(&self, segment: Segment) {
+        // SAFETY: the pages are this owner's, and the callers below have seen to it that nobody uses them.
+        if unsafe { linux::decommit(segment.addr(), bytes(segment)) }.is_ok() {
+            // Only a segment that is not held would be refused, and this one is.
+            drop(self.reservation.give_back(segment));
+        }
+        // Else the pages keep contents and protection, so the segment stays held and nobody is given it again.
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // No section borrows them: it would borrow the draft. Whoever got a function, or stored or loaded, vouched that
+        // this would be over by now.
+        for &segment in &self.segments {
+            self.give_back(segment);
+        }
+    }
+}
+
+/// Bytes of a segment, which is mapped and so fits a `usize`.
+pub(super) fn bytes(segment: Segment) -> usize {
+    segment.len() as usize
+}
