@@ -79,7 +79,7 @@ impl Default for Record {
 }
 
 /// Who takes units. Keys of one `id` and several kinds are few: they share a bucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub(crate) id: u64,
     pub(crate) kind: u8,
@@ -362,6 +362,19 @@ mod tests {
     }
 
     #[test]
+    fn a_free_half_is_taken_before_a_free_pair() {
+        let mut slots = Slots::new([Record::default(); 5]);
+        for id in 0..5 {
+            single(&mut slots, id);
+        }
+        for id in [0, 2, 3] {
+            slots.remove(key(id));
+        }
+        assert_eq!(single(&mut slots, 7), Some(0));
+        assert_eq!(pair(&mut slots, 8), Some(2));
+    }
+
+    #[test]
     fn what_the_storage_held_is_forgotten() {
         let mut storage = [Record::default(); 3];
         Slots::new(&mut storage).claim(key(7), |_| Units::One(1));
@@ -395,40 +408,44 @@ mod tests {
         let listed = ones.len() + 2 * twos.len() + slots.used as usize;
         listed == slots.fresh as usize
             && ones.iter().all(|&unit| !matches!(slots.state(unit ^ 1), Some(State::Idle | State::FreeOne)))
-            && twos.iter().all(|&unit| unit % 2 == 0 && slots.state(unit + 1) == Some(State::Idle))
+            && twos.iter().all(|&unit| unit.is_multiple_of(2) && slots.state(unit + 1) == Some(State::Idle))
             && (slots.end..slots.capacity()).all(|unit| slots.get(unit).is_some_and(|record| record.value == 0))
+    }
+
+    /// Where a model says that keys are: their first unit and how many.
+    type Model = HashMap<Key, (u32, u32)>;
+
+    /// Does `op` to both; whether they agree.
+    fn step(slots: &mut Slots<Vec<Record>>, model: &mut Model, op: u8, id: u8) -> bool {
+        let (units, width) = if id.is_multiple_of(2) { (Units::One(9), 1) } else { (Units::Two([9, 9]), 2) };
+        // Keys of one id and two kinds share a bucket.
+        let key = Key { id: u64::from(id / 2) << 40, kind: id % 2 };
+        if op % 3 == 0 {
+            return slots.remove(key) == model.remove(&key).map(|(unit, _)| unit);
+        }
+        let is_free = |unit| model.values().all(|&(at, width)| unit < at || at + width <= unit);
+        let room = (0..(slots.capacity() + 1).saturating_sub(width))
+            .any(|unit| unit.is_multiple_of(width) && (unit..unit + width).all(is_free));
+        match (slots.claim(key, |_| units), model.get(&key)) {
+            (Some(unit), Some(&(known, _))) => unit == known,
+            (Some(unit), None) => {
+                let free = (unit..unit + width).all(is_free);
+                model.insert(key, (unit, width));
+                free
+            }
+            (None, known) => known.is_none() && !room,
+        }
     }
 
     quickcheck! {
         fn as_a_map(capacity: u8, ops: Vec<(u8, u8)>) -> bool {
             let mut slots = Slots::new(vec![Record::default(); usize::from(capacity % 40)]);
-            let mut model = HashMap::<u8, (u32, u32)>::new();
-            ops.into_iter().map(|(op, id)| (op, id % 48)).all(|(op, id)| {
-                let (key, wide) = (Key { id: u64::from(id / 2) << 40, kind: id % 2 }, id % 2 + 1);
-                if op % 3 == 0 {
-                    if slots.remove(key) != model.remove(&id).map(|(unit, _)| unit) {
-                        return false;
-                    }
-                } else {
-                    let units = if wide == 1 { Units::One(9) } else { Units::Two([9, 9]) };
-                    let free = |unit: u32| {
-                        unit < slots.capacity() && model.values().all(|&(at, wide)| unit < at || at + wide <= unit)
-                    };
-                    let room = (0..slots.capacity()).any(|unit| if wide == 1 { free(unit) } else { unit % 2 == 0 && free(unit) && free(unit + 1) });
-                    match (slots.claim(key, |_| units), model.get(&id)) {
-                        (Some(got), Some(&(known, _))) => if got != known { return false },
-                        (Some(got), None) => {
-                            if model.values().any(|&(at, width)| got < at + width && at < got + u32::from(wide)) {
-                                return false;
-                            }
-                            model.insert(id, (got, u32::from(wide)));
-                        }
-                        (None, Some(_)) => return false,
-                        (None, None) => if room { return false },
-                    }
-                }
-                let taken = model.values().map(|&(_, wide)| wide).sum::<u32>();
-                taken == slots.used() && slots.iter().count() == model.len() && sound(&slots)
+            let mut model = Model::new();
+            ops.into_iter().all(|(op, id)| {
+                step(&mut slots, &mut model, op, id % 48)
+                    && slots.used() == model.values().map(|&(_, width)| width).sum::<u32>()
+                    && slots.iter().count() == model.len()
+                    && sound(&slots)
             })
         }
     }
