@@ -420,7 +420,7 @@ mod tests {
         let (units, width) = if id.is_multiple_of(2) { (Units::One(9), 1) } else { (Units::Two([9, 9]), 2) };
         // Keys of one id and two kinds share a bucket.
         let key = Key { id: u64::from(id / 2) << 40, kind: id % 2 };
-        if op % 3 == 0 {
+        if op.is_multiple_of(3) {
             return slots.remove(key) == model.remove(&key).map(|(unit, _)| unit);
         }
         let is_free = |unit| model.values().all(|&(at, width)| unit < at || at + width <= unit);
