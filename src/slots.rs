@@ -1,22 +1,24 @@
 //! One index per key: get or create, remove; full is an answer.
 //!
-//! A ledger counts in *units* (a GOT slot, a cell of an island). A key takes one unit, or two side by side, and keeps them until
-//! it is removed: other code holds their addresses. So the index that finds a key again must not order the units. It is a chained
-//! hash table laid across the same records, each of which is two things at once:
+//! A ledger counts in *units* (a GOT slot, a cell of an island). A key takes one unit, or two side by side, and keeps
+//! them until it is removed: other code holds their addresses. So the index that finds a key again must not order the
+//! units. It is a chained hash table laid across the same records, each of which is two things at once:
 //!
 //! ```text
 //! record i   head                           the first unit of bucket i
 //!            id kind value state next prev  unit i
 //! ```
 //!
-//! There are as many buckets as units, so a chain is about one unit long, and no count of records is better than another.
+//! There are as many buckets as units, so a chain is about one unit long, and no count of records is better than
+//! another.
 //!
-//! Units come in pairs at even indices, a buddy system of two levels. A single opens a pair and leaves the second half to the next
-//! single, so singles alone get 0, 1, 2 and so on; when both halves are free again they become one pair again. Free singles and
-//! free pairs are doubly linked lists, so that either half can be taken out of its list when the other is freed.
+//! Units come in pairs at even indices, a buddy system of two levels. A single opens a pair and leaves the second half
+//! to the next single, so singles alone get 0, 1, 2 and so on; when both halves are free again they become one pair
+//! again. Free singles and free pairs are doubly linked lists, so that either half can be taken out of its list when
+//! the other is freed.
 //!
-//! Every step takes constant time, the expected length of a chain. The hash is fixed: who may choose the keys can make one
-//! chain of them all.
+//! Every step takes constant time, the expected length of a chain. The hash is fixed: who may choose the keys can make
+//! one chain of them all.
 
 /// No unit: the end of a chain or list.
 const NONE: u32 = u32::MAX;
@@ -136,8 +138,8 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         }
     }
 
-    /// The first unit of `key`. If it has none yet, `units` is told which unit a single would get and says what to take; without
-    /// room for that, the answer is `None` and nothing is changed.
+    /// The first unit of `key`. If it has none yet, `units` is told which unit a single would get and says what to
+    /// take; without room for that, the answer is `None` and nothing is changed.
     pub(crate) fn claim(&mut self, key: Key, units: impl FnOnce(u32) -> Units) -> Option<u32> {
         if let Some(unit) = self.find(key) {
             return Some(unit);
@@ -232,7 +234,8 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         (((mix(key.id) >> 32) * u64::from(self.capacity())) >> 32) as u32
     }
 
-    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh one.
+    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh
+    /// one.
     fn next_one(&self) -> Option<u32> {
         [self.ones, self.twos, self.fresh].into_iter().find(|&unit| unit < self.capacity())
     }
@@ -389,7 +392,8 @@ mod tests {
         assert_eq!(slots.remove(key(0)), None);
     }
 
-    /// Every unit is in exactly one place: taken, in one list, or idle as its state allows; lists hold together both ways.
+    /// Every unit is in exactly one place: taken, in one list, or idle as its state allows; lists hold together both
+    /// ways.
     fn sound<T: AsRef<[Record]> + AsMut<[Record]>>(slots: &Slots<T>) -> bool {
         let walk = |first: u32, state: State| -> Option<Vec<u32>> {
             let (mut units, mut before, mut unit) = (vec![], NONE, first);
