@@ -6,9 +6,10 @@
 //! | address        | TPREL          | module           DTPREL         | 0              |
 //! ```
 //!
-//! A slot lies where it lies until it is removed, for code refers to it; so a symbol is re-pointed by one store of eight
-//! bytes, with no instruction changed. Nothing is written before [`Got::write`], so a ledger serves a plan as well as the
-//! table itself. The entries are those of AAELF64 5.7.3; a slot is eight bytes at a multiple of eight.
+//! A slot lies where it lies until it is removed, for code refers to it; so a symbol is re-pointed by one store of
+//! eight bytes, with no instruction changed. Nothing is written before [`Got::write`], so a ledger serves a plan as
+//! well as the table itself. The entries are those of AAELF64, "Relocation operations"; a slot is eight bytes at a
+//! multiple of eight.
 
 use crate::addr::Addr;
 use crate::patch::{PatchError, Section};
@@ -134,9 +135,9 @@ impl From<Addr> for Content {
 
 /// The ledger of a global offset table at a known address.
 ///
-/// `T` is the storage: `[Entry; N]`, `&mut [Entry]`, `Vec<Entry>`, or a `heapless::Vec` filled to the wanted length. There
-/// are as many slots as entries, at most 2^32 - 1. Finding, making and removing an entry take constant time whatever the
-/// number, unless the symbols were chosen to collide.
+/// `T` is the storage: `[Entry; N]`, `&mut [Entry]`, `Vec<Entry>`, or a `heapless::Vec` filled to the wanted length.
+/// There are as many slots as entries, at most 2^32 - 1. Finding, making and removing an entry take constant time
+/// whatever the number, unless the symbols were chosen to collide.
 ///
 /// ```
 /// use aarch64_reloc::{addr::Addr, got::{Entry, Got, Symbol}};
@@ -163,8 +164,8 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         Ok(Self { base, slots: Slots::new(storage) })
     }
 
-    /// The slot of `symbol` for this kind of content, the first of two if it takes two. It is made if there is none; if there
-    /// is one, its content stays: who re-pointed a symbol does not want the next relocation to undo it. See
+    /// The slot of `symbol` for this kind of content, the first of two if it takes two. It is made if there is none; if
+    /// there is one, its content stays: who re-pointed a symbol does not want the next relocation to undo it. See
     /// [`repoint`](Self::repoint).
     ///
     /// # Errors
@@ -178,7 +179,8 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         }
     }
 
-    /// Replaces what stands in the entry of `symbol` of this kind, and returns its slot; `None` if there is no such entry.
+    /// Replaces what stands in the entry of `symbol` of this kind, and returns its slot; `None` if there is no such
+    /// entry.
     ///
     /// In a table that is in use, the way is one store to the slot, and the ledger follows.
     pub fn repoint(&mut self, symbol: Symbol, content: impl Into<Content>) -> Option<Slot> {
@@ -244,8 +246,8 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         })
     }
 
-    /// Writes the first [`size`](Self::size) bytes of the table where they lie in `section`, in the byte order of its data;
-    /// slots that are free become zero.
+    /// Writes the first [`size`](Self::size) bytes of the table where they lie in `section`, in the byte order of its
+    /// data; slots that are free become zero.
     ///
     /// # Errors
     ///

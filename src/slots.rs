@@ -1,22 +1,24 @@
 //! One index per key: get or create, remove; full is an answer.
 //!
-//! A ledger counts in *units* (a GOT slot, a cell of an island). A key takes one unit, or two side by side, and keeps them until
-//! it is removed: other code holds their addresses. So the index that finds a key again must not order the units. It is a chained
-//! hash table laid across the same records, each of which is two things at once:
+//! A ledger counts in *units* (a GOT slot, a cell of an island). A key takes one unit, or two side by side, and keeps
+//! them until it is removed: other code holds their addresses. So the index that finds a key again must not order the
+//! units. It is a chained hash table laid across the same records, each of which is two things at once:
 //!
 //! ```text
 //! record i   head                           the first unit of bucket i
 //!            id kind value state next prev  unit i
 //! ```
 //!
-//! There are as many buckets as units, so a chain is about one unit long, and no count of records is better than another.
+//! There are as many buckets as units, so a chain is about one unit long, and no count of records is better than
+//! another.
 //!
-//! Units come in pairs at even indices, a buddy system of two levels. A single opens a pair and leaves the second half to the next
-//! single, so singles alone get 0, 1, 2 and so on; when both halves are free again they become one pair again. Free singles and
-//! free pairs are doubly linked lists, so that either half can be taken out of its list when the other is freed.
+//! Units come in pairs at even indices, a buddy system of two levels. A single opens a pair and leaves the second half
+//! to the next single, so singles alone get 0, 1, 2 and so on; when both halves are free again they become one pair
+//! again. Free singles and free pairs are doubly linked lists, so that either half can be taken out of its list when
+//! the other is freed.
 //!
-//! Every step takes constant time, the expected length of a chain. The hash is fixed: who may choose the keys can make one
-//! chain of them all.
+//! Every step takes constant time, the expected length of a chain. The hash is fixed: who may choose the keys can make
+//! one chain of them all.
 
 /// No unit: the end of a chain or list.
 const NONE: u32 = u32::MAX;
@@ -79,7 +81,7 @@ impl Default for Record {
 }
 
 /// Who takes units. Keys of one `id` and several kinds are few: they share a bucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub(crate) id: u64,
     pub(crate) kind: u8,
@@ -136,8 +138,8 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         }
     }
 
-    /// The first unit of `key`. If it has none yet, `units` is told which unit a single would get and says what to take; without
-    /// room for that, the answer is `None` and nothing is changed.
+    /// The first unit of `key`. If it has none yet, `units` is told which unit a single would get and says what to
+    /// take; without room for that, the answer is `None` and nothing is changed.
     pub(crate) fn claim(&mut self, key: Key, units: impl FnOnce(u32) -> Units) -> Option<u32> {
         if let Some(unit) = self.find(key) {
             return Some(unit);
@@ -232,7 +234,8 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         (((mix(key.id) >> 32) * u64::from(self.capacity())) >> 32) as u32
     }
 
-    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh one.
+    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh
+    /// one.
     fn next_one(&self) -> Option<u32> {
         [self.ones, self.twos, self.fresh].into_iter().find(|&unit| unit < self.capacity())
     }
@@ -362,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn a_free_half_is_taken_before_a_free_pair() {
+        let mut slots = Slots::new([Record::default(); 5]);
+        for id in 0..5 {
+            single(&mut slots, id);
+        }
+        for id in [0, 2, 3] {
+            slots.remove(key(id));
+        }
+        assert_eq!(single(&mut slots, 7), Some(0));
+        assert_eq!(pair(&mut slots, 8), Some(2));
+    }
+
+    #[test]
     fn what_the_storage_held_is_forgotten() {
         let mut storage = [Record::default(); 3];
         Slots::new(&mut storage).claim(key(7), |_| Units::One(1));
@@ -376,7 +392,8 @@ mod tests {
         assert_eq!(slots.remove(key(0)), None);
     }
 
-    /// Every unit is in exactly one place: taken, in one list, or idle as its state allows; lists hold together both ways.
+    /// Every unit is in exactly one place: taken, in one list, or idle as its state allows; lists hold together both
+    /// ways.
     fn sound<T: AsRef<[Record]> + AsMut<[Record]>>(slots: &Slots<T>) -> bool {
         let walk = |first: u32, state: State| -> Option<Vec<u32>> {
             let (mut units, mut before, mut unit) = (vec![], NONE, first);
@@ -395,40 +412,44 @@ mod tests {
         let listed = ones.len() + 2 * twos.len() + slots.used as usize;
         listed == slots.fresh as usize
             && ones.iter().all(|&unit| !matches!(slots.state(unit ^ 1), Some(State::Idle | State::FreeOne)))
-            && twos.iter().all(|&unit| unit % 2 == 0 && slots.state(unit + 1) == Some(State::Idle))
+            && twos.iter().all(|&unit| unit.is_multiple_of(2) && slots.state(unit + 1) == Some(State::Idle))
             && (slots.end..slots.capacity()).all(|unit| slots.get(unit).is_some_and(|record| record.value == 0))
+    }
+
+    /// Where a model says that keys are: their first unit and how many.
+    type Model = HashMap<Key, (u32, u32)>;
+
+    /// Does `op` to both; whether they agree.
+    fn step(slots: &mut Slots<Vec<Record>>, model: &mut Model, op: u8, id: u8) -> bool {
+        let (units, width) = if id.is_multiple_of(2) { (Units::One(9), 1) } else { (Units::Two([9, 9]), 2) };
+        // Keys of one id and two kinds share a bucket.
+        let key = Key { id: u64::from(id / 2) << 40, kind: id % 2 };
+        if op.is_multiple_of(3) {
+            return slots.remove(key) == model.remove(&key).map(|(unit, _)| unit);
+        }
+        let is_free = |unit| model.values().all(|&(at, width)| unit < at || at + width <= unit);
+        let room = (0..(slots.capacity() + 1).saturating_sub(width))
+            .any(|unit| unit.is_multiple_of(width) && (unit..unit + width).all(is_free));
+        match (slots.claim(key, |_| units), model.get(&key)) {
+            (Some(unit), Some(&(known, _))) => unit == known,
+            (Some(unit), None) => {
+                let free = (unit..unit + width).all(is_free);
+                model.insert(key, (unit, width));
+                free
+            }
+            (None, known) => known.is_none() && !room,
+        }
     }
 
     quickcheck! {
         fn as_a_map(capacity: u8, ops: Vec<(u8, u8)>) -> bool {
             let mut slots = Slots::new(vec![Record::default(); usize::from(capacity % 40)]);
-            let mut model = HashMap::<u8, (u32, u32)>::new();
-            ops.into_iter().map(|(op, id)| (op, id % 48)).all(|(op, id)| {
-                let (key, wide) = (Key { id: u64::from(id / 2) << 40, kind: id % 2 }, id % 2 + 1);
-                if op % 3 == 0 {
-                    if slots.remove(key) != model.remove(&id).map(|(unit, _)| unit) {
-                        return false;
-                    }
-                } else {
-                    let units = if wide == 1 { Units::One(9) } else { Units::Two([9, 9]) };
-                    let free = |unit: u32| {
-                        unit < slots.capacity() && model.values().all(|&(at, wide)| unit < at || at + wide <= unit)
-                    };
-                    let room = (0..slots.capacity()).any(|unit| if wide == 1 { free(unit) } else { unit % 2 == 0 && free(unit) && free(unit + 1) });
-                    match (slots.claim(key, |_| units), model.get(&id)) {
-                        (Some(got), Some(&(known, _))) => if got != known { return false },
-                        (Some(got), None) => {
-                            if model.values().any(|&(at, width)| got < at + width && at < got + u32::from(wide)) {
-                                return false;
-                            }
-                            model.insert(id, (got, u32::from(wide)));
-                        }
-                        (None, Some(_)) => return false,
-                        (None, None) => if room { return false },
-                    }
-                }
-                let taken = model.values().map(|&(_, wide)| wide).sum::<u32>();
-                taken == slots.used() && slots.iter().count() == model.len() && sound(&slots)
+            let mut model = Model::new();
+            ops.into_iter().all(|(op, id)| {
+                step(&mut slots, &mut model, op, id % 48)
+                    && slots.used() == model.values().map(|&(_, width)| width).sum::<u32>()
+                    && slots.iter().count() == model.len()
+                    && sound(&slots)
             })
         }
     }
