@@ -15,6 +15,7 @@ pub use table::Reloc;
 pub use value::{Class, Reason, Slot, Value};
 
 use crate::addr::Addr;
+use crate::arena::Reach;
 use core::ops::RangeInclusive;
 use row::X;
 use site::Site;
@@ -69,6 +70,20 @@ impl Reloc {
     /// Whether `X` counts whole pages: `Page(value) - Page(P)`.
     pub const fn is_paged(self) -> bool {
         matches!(self.row().x, X::Page)
+    }
+
+    /// The distances from place to target, `S + A - P`, that are in range wherever in its page the place lies; all, for a
+    /// relocation that is not PC-relative.
+    ///
+    /// Of pages that is exact: a place at the end of its page, `...ffc`, is 4 bytes short of where the next one begins, so
+    /// that the last target all places reach is the fourth byte of the last page.
+    pub const fn reach(self) -> Reach {
+        let (min, max) = self.row().bounds();
+        match self.row().x {
+            X::Page if max != i64::MAX => Reach { min, max: max + 3 },
+            X::Rel => Reach { min, max },
+            X::Page | X::None | X::Abs => Reach { min: i64::MIN, max: i64::MAX },
+        }
     }
 
     /// The instructions that may stand at the place, in words.

@@ -124,7 +124,7 @@ fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
     writer.write_null_symbol();
     let mut count = 1;
     let is_local = |found: &Located<'_>| found.symbol.binding == Binding::Local;
-    let mut write = |writer: &mut SinglePhaseWriter<'w>, name: &'w str, info, addr, size, output: Option<usize>| {
+    let write = |writer: &mut SinglePhaseWriter<'w>, name: &'w str, info, addr, size, output: Option<usize>| {
         let id = writer.add_string(name.as_bytes());
         // A symbol of an empty section keeps its address, and nothing else.
         let section = output.filter(|&output| kept(output)).map(number);

@@ -118,12 +118,12 @@ impl<'t, 'data> Layout<'t, 'data> {
         }
     }
 
-    /// Whether all executable sections lie so near each other that every call within them is direct.
+    /// Whether every call within the link is direct, and every slot in reach of the veneers, wherever segments are placed
+    /// next to each other: nothing is pinned, and all of it spans less than a call does.
     pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
         let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
-        let sizes = text.clone().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
-        let near = sizes.is_some_and(|sum| sum < Reloc::CALL26.bounds().end().unsigned_abs());
-        near && !text.clone().any(|output| pins.iter().any(|pin| pin.section == output.name))
+        let size = text.into_iter().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
+        pins.is_empty() && size.is_some_and(|size| Reloc::CALL26.reach().spans(size))
     }
 
     /// Gives every output section its address: a pinned one its own, the others one run for each protection, where

@@ -76,8 +76,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.resolve(inputs, &layout, resolve);
 
         let counts = scan(inputs, firsts, &mut symbols, &layout, report);
-        let far_cells = if layout.is_near(options.pins) { 0 } else { 2 * counts.calls };
-        layout.reserve(counts.slots, counts.veneers + far_cells);
+        // A veneer to a slot nearby takes one cell, one to anywhere two; any call may need one where text is far apart.
+        let near = layout.is_near(options.pins);
+        layout.reserve(counts.slots, if near { counts.veneers } else { 2 * (counts.veneers + counts.calls) });
         layout.place(options.pins, place, report)?;
         symbols.place(inputs, &layout);
 

@@ -1,0 +1,182 @@
+//! Running what was linked: in this process on AArch64, by qemu-aarch64 elsewhere.
+
+use super::{AnyObject, Job};
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::arena::{Arena, Block, PageSize};
+use aarch64_reloc::link::{Input, Object, Plan};
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// The oldest qemu-aarch64 that maps and runs what is linked here as a machine does.
+const QEMU_VERSION: u32 = 10;
+
+/// Runs the job's entry, and answers with its status.
+#[cfg(target_arch = "aarch64")]
+pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<ExitCode, Box<dyn Error>> {
+    in_process::run(job, inputs)
+}
+
+/// Runs the job's entry, and answers with its status; without a means to run it, says so.
+#[cfg(not(target_arch = "aarch64"))]
+pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<ExitCode, Box<dyn Error>> {
+    // What is undefined here, a process on AArch64 may define. Until then it is nowhere, which a slot of the GOT can say.
+    let mut undefined = Vec::new();
+    let image = job.image(inputs, Some(job.entry), &mut |name| {
+        undefined.push(name.to_owned());
+        Some(Addr::new(0))
+    })?;
+    let reason = if !undefined.is_empty() {
+        format!("undefined outside an AArch64 process: {}", undefined.join(", "))
+    } else if qemu_version().is_none_or(|version| version < QEMU_VERSION) {
+        format!("this machine is not AArch64, and there is no qemu-aarch64 of version {QEMU_VERSION} or newer")
+    } else {
+        return under_qemu(job, &image.bytes);
+    };
+    if !job.options.map {
+        print!("{}", image.map);
+    }
+    println!("linked, but not run: {reason}");
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn under_qemu(job: &Job<'_>, image: &[u8]) -> Result<ExitCode, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("image");
+    write_executable(&path, image)?;
+    std::io::stdout().flush()?;
+    let mut argv = job.options.argv();
+    let mut command = Command::new("qemu-aarch64");
+    if let Some(name) = argv.next() {
+        command.arg("-0").arg(name);
+    }
+    let status = command.arg(&path).args(argv).status()?;
+    match status.code() {
+        Some(code) => Ok(ExitCode::from(code as u8)),
+        None => Err(format!("the program was ended: {status}").into()),
+    }
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn qemu_version() -> Option<u32> {
+    let output = Command::new("qemu-aarch64").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_once("version ")?.1.split('.').next()?.parse().ok()
+}
+
+/// Writes a file that can be executed, in one piece: what fails half way leaves nothing under that name.
+pub fn write_executable(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn mode() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o755)
+}
+
+/// The map of a plan: its segments in the range that they span, and the names of the output sections in each.
+pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
+    let page = PageSize::K4.bytes();
+    let used = || plan.segments().iter().filter(|segment| segment.size() > 0);
+    let first = |addr: Addr| addr.get() & !(page - 1);
+    let (Some(start), Some(end)) = (
+        used().map(|segment| first(segment.addr())).min(),
+        used().map(|segment| (segment.addr().get() + segment.size()).next_multiple_of(page)).max(),
+    ) else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for output in plan.outputs().iter().filter(|output| output.size() > 0) {
+        let (addr, size) = (output.addr(), output.size());
+        text += &format!("{addr:>#18} {size:#10x} {} {}\n", output.prot(), output.name());
+    }
+    let summary = plan.summary();
+    text += &format!(
+        "{} relocations, {} GOT slots, {} veneers\n\n",
+        summary.relocations, summary.slots, summary.veneers
+    );
+    let storage = vec![Block::EMPTY; 4 * plan.segments().len() + 4];
+    let Ok(mut arena) = Arena::new(storage, Addr::new(start), end - start, PageSize::K4) else { return text };
+    let mut names = Vec::new();
+    for (index, segment) in plan.segments().iter().enumerate().filter(|(_, segment)| segment.size() > 0) {
+        let start = first(segment.addr());
+        let len = segment.addr().get() + segment.size() - start;
+        if let Ok(placed) = arena.alloc_at(segment.prot(), Addr::new(start), len) {
+            let outputs = plan.outputs().iter().filter(|output| output.segment() == index && output.size() > 0);
+            names.push((placed.addr(), outputs.map(|output| output.name()).collect::<Vec<_>>().join(" ")));
+        }
+    }
+    let name = |segment: &aarch64_reloc::arena::Segment| {
+        names.iter().find(|(addr, _)| *addr == segment.addr()).map(|(_, name)| name.as_str())
+    };
+    text += &arena.map(name).to_string();
+    text
+}
+
+#[cfg(target_arch = "aarch64")]
+mod in_process {
+    use super::*;
+    use aarch64_reloc::link::{Failure, Options, Refused};
+    use aarch64_reloc::load::{Image, LoadError};
+    use aarch64_reloc::mem::Reservation;
+    use libloading::os::unix::Library;
+    use std::ffi::{CString, OsStr, c_char, c_int};
+    use std::os::unix::ffi::OsStrExt;
+
+    /// Address space for an image and all that it may grow to within reach of itself.
+    const SPACE: usize = 1 << 30;
+
+    pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<ExitCode, Box<dyn Error>> {
+        let libraries = libraries(job)?;
+        let reservation = match job.options.base {
+            Some(base) => Reservation::at(Addr::new(base), SPACE)?,
+            None => Reservation::new(SPACE)?,
+        };
+        let mut lines = Vec::new();
+        let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+        let resolve = &mut |name: &str| job.defined(name).or_else(|| look_up(&libraries, name));
+        let image = match Image::load(&reservation, &inputs, &Options { pins: job.pins }, resolve, report) {
+            Ok(image) => image,
+            Err(LoadError::Plan(Refused::Failures(_))) => return Err(lines.join("\n").into()),
+            Err(error) => return Err(error.into()),
+        };
+        if job.options.map {
+            print!("{}", image.map());
+        }
+        let entry = image.symbol(job.entry).ok_or_else(|| format!("the entry {} is not defined", job.entry))?;
+        // SAFETY: the user says that the entry is a `main`; `image` and `libraries` live until it has returned.
+        let main: extern "C" fn(c_int, *mut *mut c_char) -> c_int = unsafe { image.function(entry)? };
+        let args = job.options.argv().map(|arg: &OsStr| CString::new(arg.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
+        argv.push(std::ptr::null_mut());
+        std::io::stdout().flush()?;
+        let status = main(args.len() as c_int, argv.as_mut_ptr());
+        // What the program left in the C library's buffers, it would have written on its way out.
+        // SAFETY: a null stream means all of them.
+        unsafe { libc::fflush(std::ptr::null_mut()) };
+        Ok(ExitCode::from(status as u8))
+    }
+
+    fn libraries(job: &Job<'_>) -> Result<Vec<Library>, Box<dyn Error>> {
+        let open = |path: &std::path::PathBuf| {
+            // SAFETY: the user names the library, whose initialisers run now.
+            unsafe { Library::new(path) }
+        };
+        let named = job.options.load.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(named.into_iter().chain([Library::this()]).collect())
+    }
+
+    fn look_up(libraries: &[Library], name: &str) -> Option<Addr> {
+        let find = |library: &Library| {
+            // SAFETY: only the address is taken; what is there the object's author knows.
+            let symbol = unsafe { library.get::<*const ()>(name) }.ok()?;
+            Some(Addr::new(symbol.into_raw() as u64))
+        };
+        libraries.iter().find_map(find)
+    }
+}
