@@ -2,7 +2,7 @@
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
-use aarch64_reloc::link::{Binding, CommitError, Located, Object, Plan};
+use aarch64_reloc::link::{Binding, CommitError, Located, Object, Plan, Symbol};
 use aarch64_reloc::patch::Section;
 use object::elf;
 use object::write::StringId;
@@ -31,7 +31,8 @@ pub fn executable<'data, O: Object<'data>>(
         e_entry: entry.map_or(0, Addr::get),
         e_flags: elf::FileFlags(0),
     })?;
-    writer.write_program_headers_placeholder(contents.len() as u32);
+    // One header more says that the stack is not executable.
+    writer.write_program_headers_placeholder(contents.len() as u32 + 1);
     let mut programs = Vec::new();
     for (segment, bytes) in plan.segments().iter().zip(&contents) {
         let addr = segment.addr().get();
@@ -54,6 +55,16 @@ pub fn executable<'data, O: Object<'data>>(
             p_align: ALIGN,
         });
     }
+    programs.push(ProgramHeader {
+        p_type: elf::PT_GNU_STACK,
+        p_flags: elf::PF_R | elf::PF_W,
+        p_offset: 0,
+        p_vaddr: 0,
+        p_paddr: 0,
+        p_filesz: 0,
+        p_memsz: 0,
+        p_align: 16,
+    });
 
     // Sections of no size have no header: an index in the plan is not one in the file.
     let kept = |index: usize| plan.outputs().get(index).is_some_and(|output| output.size() > 0);
@@ -84,8 +95,9 @@ pub fn executable<'data, O: Object<'data>>(
             sh_entsize: 0,
         });
     }
-    writer.write_symtab_section_header(local_count);
+    // The header of the symbols refers to that of their names.
     writer.write_strtab_section_header();
+    writer.write_symtab_section_header(local_count);
     writer.write_shstrtab_section_header();
     writer.write_headers_to(&mut headers, &programs)?;
     file[..headers.len()].copy_from_slice(&headers);
@@ -159,5 +171,10 @@ fn info(found: &Located<'_>) -> elf::SymbolInfo {
         Binding::Global => elf::STB_GLOBAL,
         Binding::Weak => elf::STB_WEAK,
     };
-    elf::SymbolInfo::new(binding, if found.symbol.function { elf::STT_FUNC } else { elf::STT_NOTYPE })
+    let kind = match found.symbol {
+        Symbol { function: true, .. } => elf::STT_FUNC,
+        Symbol { size: 0, .. } => elf::STT_NOTYPE,
+        _ => elf::STT_OBJECT,
+    };
+    elf::SymbolInfo::new(binding, kind)
 }

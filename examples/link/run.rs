@@ -90,16 +90,16 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
     ) else {
         return String::new();
     };
+    let mut outputs: Vec<_> = plan.outputs().iter().filter(|output| output.size() > 0).collect();
+    outputs.sort_by_key(|output| output.addr());
     let mut text = String::new();
-    for output in plan.outputs().iter().filter(|output| output.size() > 0) {
-        let (addr, size) = (output.addr(), output.size());
-        text += &format!("{addr:>#18} {size:#10x} {} {}\n", output.prot(), output.name());
+    for output in outputs {
+        let (addr, size) = (output.addr().to_string(), output.size());
+        text += &format!("{addr:<18} {size:#10x}  {}  {}\n", output.prot(), output.name());
     }
     let summary = plan.summary();
-    text += &format!(
-        "{} relocations, {} GOT slots, {} veneers\n\n",
-        summary.relocations, summary.slots, summary.veneers
-    );
+    text +=
+        &format!("{} relocations, {} GOT slots, {} veneers\n\n", summary.relocations, summary.slots, summary.veneers);
     let storage = vec![Block::EMPTY; 4 * plan.segments().len() + 4];
     let Ok(mut arena) = Arena::new(storage, Addr::new(start), end - start, PageSize::K4) else { return text };
     let mut names = Vec::new();

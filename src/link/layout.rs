@@ -122,7 +122,8 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// next to each other: nothing is pinned, and all of it spans less than a call does.
     pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
         let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
-        let size = text.into_iter().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
+        let size =
+            text.into_iter().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
         pins.is_empty() && size.is_some_and(|size| Reloc::CALL26.reach().spans(size))
     }
 
