@@ -37,7 +37,7 @@ pub(super) struct Bins {
 impl Bins {
     pub(super) const EMPTY: Self = Self { roots: [NONE; CLASSES], used: [0; WORDS] };
 
-    /// A free run of at least `pages` pages, if there is one; from the narrowest class whose longest run fits.
+    /// A free run of at least `pages` pages, not zero, if there is one; from the narrowest class whose longest run fits.
     pub(super) fn fit<T: Storage>(&self, blocks: &Blocks<T>, pages: u64) -> Option<u32> {
         let class = class(pages);
         let own = self.root(class);
@@ -133,3 +133,72 @@ fn meld_siblings<T: Storage>(blocks: &mut Blocks<T>, first: u32) -> u32 {
 pub(super) trait Storage: AsRef<[Block]> + AsMut<[Block]> {}
 
 impl<T: AsRef<[Block]> + AsMut<[Block]>> Storage for T {}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::super::block::State;
+    use super::*;
+
+    const RUNS: usize = 64;
+
+    /// Visits a heap: every child is no longer than its parent, every link has its converse. Returns how many there are.
+    fn check(blocks: &Blocks<[Block; RUNS]>, root: u32) -> usize {
+        let mut count = 1;
+        let (mut before, mut child) = (root, blocks.get(root).child);
+        while child != NONE {
+            assert_eq!(blocks.get(child).prev, before);
+            assert!(blocks.get(child).pages <= blocks.get(root).pages);
+            count += check(blocks, child);
+            (before, child) = (child, blocks.get(child).next);
+        }
+        count
+    }
+
+    #[test]
+    fn classes_are_in_order_and_narrow() {
+        let mut last = 0;
+        for pages in (1..1 << 12).chain((12..52).flat_map(|e| [(1 << e) - 1, 1 << e, (1 << e) + 1])) {
+            assert!((last..=last + 16).contains(&class(pages)), "{pages}");
+            last = class(pages);
+            // The first length of the next class is at most an eighth longer.
+            assert!(class(pages + pages.div_ceil(8)) > last, "{pages}");
+        }
+        assert!(last < CLASSES && class(15) != class(14) && class(16) == class(17));
+    }
+
+    /// Runs come and go in every order; half of them share one class, the others have theirs nearly alone.
+    #[test]
+    fn heaps_stay_heaps() {
+        fn law(steps: Vec<(u8, u8)>) {
+            let mut blocks = Blocks::new([Block::EMPTY; RUNS]);
+            let mut bins = Bins::EMPTY;
+            for i in 0..RUNS as u64 {
+                let pages = if i % 2 == 0 { 1024 + i } else { 16 * i };
+                blocks.add(Block { pages, state: State::Free, ..Block::EMPTY });
+            }
+            let mut inside = [false; RUNS];
+            for (run, ask) in steps {
+                let run = usize::from(run) % RUNS;
+                if inside[run] {
+                    bins.remove(&mut blocks, run as u32);
+                } else {
+                    bins.insert(&mut blocks, run as u32);
+                }
+                inside[run] = !inside[run];
+
+                let pages = |&run: &usize| blocks.get(run as u32).pages;
+                let lengths = || (0..RUNS).filter(|&run| inside[run]).map(|run| pages(&run));
+                let roots = (0..CLASSES).map(|class| bins.root(class)).filter(|&root| root != NONE);
+                assert_eq!(roots.map(|root| check(&blocks, root)).sum::<usize>(), lengths().count());
+                assert_eq!(bins.largest(&blocks), lengths().max().unwrap_or(0));
+                let asked = 8 * u64::from(ask) + 1;
+                let fit = bins.fit(&blocks, asked).map(|run| run as usize);
+                assert_eq!(fit.is_some(), lengths().any(|pages| pages >= asked));
+                assert!(fit.is_none_or(|run| inside[run] && pages(&run) >= asked));
+            }
+        }
+        quickcheck::QuickCheck::new().rng(quickcheck::Gen::new(300)).quickcheck(law as fn(Vec<(u8, u8)>));
+    }
+}

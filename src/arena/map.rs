@@ -1,6 +1,6 @@
 //! The arena, drawn.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use super::{Arena, Block, Reach, Segment};
 
@@ -46,12 +46,13 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arena = self.arena;
         let last = arena.base.get() + (arena.len - 1);
-        let digits = last.ilog(16) as usize + 1;
-        let longest = arena.blocks.iter().map(|(_, run)| Size(run.pages << arena.page.shift()).width()).max();
+        let digits = (u64::BITS - last.leading_zeros()).div_ceil(4) as usize;
+        let size = |run: &Block| Size(run.pages << arena.page.shift());
+        let widest = arena.blocks.iter().map(|(_, run)| size(run).width()).max().unwrap_or(0);
         for (index, run) in arena.blocks.iter() {
-            let (addr, size) = (arena.address(run).get(), Size(run.pages << arena.page.shift()));
-            let indent = longest.unwrap_or(0) - size.width();
-            write!(f, "0x{addr:0digits$x}  {:indent$}{size}  ", "")?;
+            write!(f, "0x{:0digits$x}  ", arena.address(run).get())?;
+            indent(f, widest - size(run).width())?;
+            write!(f, "{}  ", size(run))?;
             match arena.segment(index, run) {
                 None => writeln!(f, "---  free")?,
                 Some(segment) => match (self.names)(&segment) {
@@ -60,18 +61,25 @@ where
                 },
             }
         }
+        let far = |reach: Reach| Size(reach.min.unsigned_abs());
+        let widest = Reach::CLASSES.iter().map(|&(_, reach)| far(reach).width()).max().unwrap_or(0);
         for (name, reach) in Reach::CLASSES {
-            let far = Size(reach.min.unsigned_abs());
-            let indent = "128 MiB".len() - far.width();
-            write!(f, "{name:6}  {:indent$}±{far}  ", "")?;
+            write!(f, "{name:6}  ")?;
+            indent(f, widest - far(reach).width())?;
+            write!(f, "±{}  ", far(reach))?;
             if reach.spans(arena.len) {
-                writeln!(f, "spans it, {} left", Size(far.0 - arena.len))?;
+                writeln!(f, "spans it, {} left", Size(far(reach).0 - arena.len))?;
             } else {
                 writeln!(f, "does not span it")?;
             }
         }
         Ok(())
     }
+}
+
+/// Spaces one by one: a width argument that is not constant may panic.
+fn indent(f: &mut fmt::Formatter<'_>, columns: usize) -> fmt::Result {
+    (0..columns).try_for_each(|_| f.write_char(' '))
 }
 
 /// A multiple of 1 KiB, in the largest unit that shows it exactly.
