@@ -46,7 +46,7 @@ use block::{Blocks, State};
 ///
 /// `T` is the caller's storage, one [`Block`] a run of pages: `[Block; N]`, `&mut [Block]`, a `heapless::Vec` or a `Vec`
 /// filled to its length. *n* live segments need at most 2*n* + 1 blocks, which is when every one has free space on both
-/// sides.
+/// sides. The arena itself is under 2 KiB.
 ///
 /// [`alloc`](Self::alloc) and [`free`](Self::free) take constant time but for the order of free runs inside one size
 /// class, which costs O(log *n*) amortised; neither depends on how fragmented the range is.
@@ -221,4 +221,12 @@ impl Arena<std::vec::Vec<Block>> {
         let storage = self.blocks.storage();
         storage.resize(storage.len().saturating_add(more), Block::EMPTY);
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::const_assert!(size_of::<Arena<&mut [Block]>>() < 2048);
+    static_assertions::assert_impl_all!(Arena<[Block; 1]>: Send, Sync);
 }

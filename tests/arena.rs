@@ -1,7 +1,8 @@
 //! Laws of placement, against random sequences and a naive model.
 
 use aarch64_reloc::addr::Addr;
-use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Segment};
+use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment};
+use aarch64_reloc::reloc::Reloc;
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 const BASE: Addr = Addr::new(0x7f00_0000_0000);
@@ -211,4 +212,16 @@ fn segments_of_another_arena_are_unknown() {
     ours.alloc(Prot::Read, 1).unwrap();
     assert!(matches!(ours.free(segment), Err(ArenaError::Unknown { .. })));
     assert_eq!((ours.free_bytes(), theirs.free(segment)), (0x3000, Ok(())));
+}
+
+#[test]
+fn the_reaches_of_the_map_are_those_of_the_relocations() {
+    let relocs = [Reloc::TSTBR14, Reloc::CONDBR19, Reloc::CALL26, Reloc::PREL32, Reloc::ADR_PREL_PG_HI21];
+    for ((name, reach), reloc) in Reach::CLASSES.into_iter().zip(relocs) {
+        let (min, max) = reloc.bounds().into_inner();
+        // The bounds of a paged kind are between pages. From the last instruction of its page, 0xffc bytes in, a place
+        // sees all 0xfff bytes further into the last page it reaches.
+        let further = if reloc.is_paged() { 0xfff - 0xffc } else { 0 };
+        assert_eq!(reach, Reach { min, max: max + further }, "{name}");
+    }
 }
