@@ -12,11 +12,13 @@ mod start;
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{
-    Failure, Input, Object, ObjectError, Pin, Plan, Refused, Relocation, Section, Storage, Symbol, measure,
+    self, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Refused, Relocation, Request, Section, Storage,
+    Symbol, measure,
 };
 use options::Options;
 use start::Start;
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The object that comes with the crate: `link/hello.c`, compiled by `link/hello.sh`.
@@ -43,7 +45,7 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let files = read(options)?;
     let entry = options.entry.as_deref().unwrap_or("main");
     let mut inputs = Vec::new();
-    for (name, bytes) in &files {
+    for File { name, bytes } in &files {
         let object = Elf::parse(bytes).map_err(|error| format!("{name}: {error}"))?;
         inputs.push(Input { name, object: AnyObject::Elf(object) });
     }
@@ -55,6 +57,9 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
             // An image needs no entry; one that is asked for must be there.
             let entry = options.entry.is_some().then_some(entry).or(job.defines(&inputs, entry).then_some(entry));
             let image = job.image(inputs, entry, &mut |_| None)?;
+            if options.map {
+                print!("{}", image.map);
+            }
             run::write_executable(path, &image.bytes)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -62,15 +67,20 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// The objects' bytes, by name.
-fn read(options: &Options) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+/// A file that was read.
+struct File {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+fn read(options: &Options) -> Result<Vec<File>, Box<dyn Error>> {
     if options.objects.is_empty() {
-        return Ok(vec![("hello.o".to_owned(), HELLO.to_vec())]);
+        return Ok(vec![File { name: "hello.o".to_owned(), bytes: HELLO.to_vec() }]);
     }
-    let read = |path: &std::path::PathBuf| {
+    let read = |path: &PathBuf| {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
-        Ok((name, bytes))
+        Ok(File { name, bytes })
     };
     options.objects.iter().map(read).collect()
 }
@@ -82,7 +92,7 @@ struct Job<'a> {
     pins: &'a [Pin<'a>],
 }
 
-/// An image that was linked: as a file, drawn, and in numbers.
+/// An image that was linked: as a file, and drawn.
 struct Image {
     bytes: Vec<u8>,
     map: String,
@@ -92,9 +102,7 @@ impl<'a> Job<'a> {
     fn defines(&self, inputs: &[Input<'a, AnyObject<'a>>], name: &str) -> bool {
         let defines = |object: &AnyObject<'a>| {
             let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
-            symbols.into_iter().any(|symbol| {
-                symbol.name == name && !matches!(symbol.definition, aarch64_reloc::link::Definition::Undefined)
-            })
+            symbols.into_iter().any(|symbol| symbol.name == name && !matches!(symbol.definition, Definition::Undefined))
         };
         inputs.iter().any(|input| defines(&input.object))
     }
@@ -111,13 +119,13 @@ impl<'a> Job<'a> {
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
-        let place = |request: aarch64_reloc::link::Request| {
+        let place = |request: Request| {
             let align = request.align.max(emit::ALIGN);
             let addr = if next == self.options.base.unwrap_or(BASE) { next } else { next.next_multiple_of(align) };
             next = addr.checked_add(request.size).ok_or("the address space ends before the image")?;
             Ok::<_, &str>(Addr::new(addr))
         };
-        let options = aarch64_reloc::link::Options { pins: self.pins };
+        let options = link::Options { pins: self.pins };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
@@ -135,11 +143,7 @@ impl<'a> Job<'a> {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&mut plan, start)?;
-        let map = run::draw(&plan);
-        if self.options.map {
-            print!("{map}");
-        }
-        Ok(Image { bytes, map })
+        Ok(Image { bytes, map: run::draw(&plan) })
     }
 
     /// The address that `--define` gives.

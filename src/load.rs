@@ -3,8 +3,10 @@
 #![allow(unsafe_code)]
 
 use crate::addr::Addr;
-use crate::arena::Prot;
-use crate::link::{CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure};
+use crate::arena::{self, Prot};
+use crate::link::{
+    Binding, CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure,
+};
 use crate::mem::{self, Draft, Function, Reservation, Sealed};
 use crate::patch::Section;
 use core::fmt;
@@ -16,7 +18,10 @@ use std::vec::Vec;
 #[derive(Debug)]
 pub struct Image {
     sealed: Vec<Sealed>,
+    reservation: Reservation,
     symbols: HashMap<String, Addr>,
+    /// Where each segment begins, and the names of the output sections in it.
+    segments: Vec<(Addr, String)>,
 }
 
 impl Image {
@@ -36,38 +41,44 @@ impl Image {
         report: &mut dyn FnMut(&Failure<'_>),
     ) -> Result<Self, LoadError> {
         let draft = reservation.draft();
-        let mut placed = Vec::new();
-        let mut storage = Storage::new(measure(inputs, options.pins.len()));
         let page = reservation.page().bytes();
-        let place_next = |request| {
+        let mut sections = Vec::new();
+        let place = |request| {
             let section = place(&draft, page, request)?;
             let addr = section.addr();
-            placed.push(section);
+            sections.push(section);
             Ok(addr)
         };
-        let mut plan =
-            Plan::new(inputs, options, storage.lend(), resolve, place_next, report).map_err(LoadError::Plan)?;
+        let mut storage = Storage::new(measure(inputs, options.pins.len()));
+        let mut plan = Plan::new(inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
 
         // A plan has its pinned segments first.
-        let pinned = plan.segments().len() - placed.len();
+        let pinned = plan.segments().len() - sections.len();
         let pinned = plan.segments().iter().take(pinned);
-        let drafts = pinned.clone().map(|segment| pin(segment, page)).collect::<Result<Vec<_>, _>>();
-        let drafts = drafts.map_err(LoadError::Memory)?;
-        let mut memory = Vec::new();
-        for (draft, segment) in drafts.iter().zip(pinned) {
-            let (start, size) = (segment.addr().get() & (page - 1), segment.size());
-            let request = Request { prot: segment.prot(), size: start + size, align: 1 };
-            let section = place(draft, page, request).map_err(LoadError::Memory)?;
-            memory.extend(section.skip(to_len(start)));
-        }
-        memory.append(&mut placed);
+        let drafts: Vec<Draft> = pinned.clone().map(|segment| pin(segment, page)).collect::<Result<_, _>>()?;
+        let mut memory: Vec<Section<'_>> = drafts
+            .iter()
+            .zip(pinned)
+            .map(|(draft, segment)| pages_of(draft, segment, page))
+            .collect::<Result<_, _>>()?;
+        memory.append(&mut sections);
         plan.commit(&mut memory).map_err(LoadError::Commit)?;
-
-        let globals = plan.symbols().filter(|found| found.symbol.binding != crate::link::Binding::Local);
-        let symbols = globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect();
         drop(memory);
-        let sealed = drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>();
-        Ok(Self { sealed: sealed.map_err(LoadError::Memory)?, symbols })
+
+        let symbols = symbols(&plan);
+        let segments = segments(&plan);
+        let sealed = drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?;
+        Ok(Self { sealed, reservation: reservation.clone(), symbols, segments })
+    }
+
+    /// The image's reservation, drawn for people: all that lies in it, this image's segments with the names of their
+    /// output sections.
+    pub fn map(&self) -> String {
+        let names = |segment: &arena::Segment| {
+            let found = self.segments.iter().find(|(addr, _)| *addr == segment.addr());
+            found.map(|(_, names)| names.as_str())
+        };
+        self.reservation.map(names)
     }
 
     /// The address of the global symbol `name`.
@@ -117,25 +128,51 @@ impl Image {
 }
 
 /// Memory for a segment, at an address that is a multiple of its alignment.
-fn place<'d>(draft: &'d Draft, page: u64, request: Request) -> Result<Section<'d>, mem::Error> {
+fn place(draft: &Draft, page: u64, request: Request) -> Result<Section<'_>, mem::Error> {
     let Request { prot, size, align } = request;
     // Pages are aligned to their own size; where more is wanted there is room to move up in.
     let section = draft.alloc(prot, to_len(size.saturating_add(align.saturating_sub(page))))?;
     let up = section.addr().get().wrapping_neg() & (align - 1);
-    let outside = mem::Error::Outside { addr: section.addr(), len: to_len(size), prot };
-    section.skip(to_len(up)).ok_or(outside)
+    skip(section, up, prot)
 }
 
 /// A draft on the pages of a pinned segment, and on no others.
 fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
-    let start = segment.addr().get() & !(page - 1);
-    let len = segment.addr().get() - start + segment.size().max(1);
-    Ok(Reservation::at(Addr::new(start), to_len(len))?.draft())
+    let into_page = segment.addr().get() & (page - 1);
+    let start = Addr::new(segment.addr().get() - into_page);
+    Ok(Reservation::at(start, to_len(into_page.saturating_add(segment.size().max(1))))?.draft())
+}
+
+/// The memory of a pinned segment, in its draft.
+fn pages_of<'d>(draft: &'d Draft, segment: &Segment, page: u64) -> Result<Section<'d>, mem::Error> {
+    let into_page = segment.addr().get() & (page - 1);
+    let section = draft.alloc(segment.prot(), to_len(into_page.saturating_add(segment.size())))?;
+    skip(section, into_page, segment.prot())
+}
+
+fn skip(section: Section<'_>, bytes: u64, prot: Prot) -> Result<Section<'_>, mem::Error> {
+    let outside = mem::Error::Outside { addr: section.addr(), len: to_len(bytes), prot };
+    section.skip(to_len(bytes)).ok_or(outside)
 }
 
 /// A length in this process; one that is too long is too long for any memory.
 fn to_len(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The addresses of global symbols.
+fn symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> HashMap<String, Addr> {
+    let globals = plan.symbols().filter(|found| found.symbol.binding != Binding::Local);
+    globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect()
+}
+
+/// Where each segment's pages begin, and the names of its output sections.
+fn segments<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(Addr, String)> {
+    let names = |index| {
+        let outputs = plan.outputs().iter().filter(|output| output.segment() == index && output.size() > 0);
+        outputs.map(|output| output.name()).collect::<Vec<_>>().join(" ")
+    };
+    plan.segments().iter().enumerate().map(|(index, segment)| (segment.addr(), names(index))).collect()
 }
 
 /// Why objects were not loaded.
@@ -157,6 +194,12 @@ impl fmt::Display for LoadError {
             Self::Memory(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
         }
+    }
+}
+
+impl From<mem::Error> for LoadError {
+    fn from(error: mem::Error) -> Self {
+        Self::Memory(error)
     }
 }
 

@@ -7,9 +7,12 @@ use aarch64_reloc::link::{Input, Object, Plan};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+#[cfg(not(target_arch = "aarch64"))]
+use std::process::Command;
+use std::process::ExitCode;
 
 /// The oldest qemu-aarch64 that maps and runs what is linked here as a machine does.
+#[cfg(not(target_arch = "aarch64"))]
 const QEMU_VERSION: u32 = 10;
 
 /// Runs the job's entry, and answers with its status.
@@ -32,11 +35,12 @@ pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<E
     } else if qemu_version().is_none_or(|version| version < QEMU_VERSION) {
         format!("this machine is not AArch64, and there is no qemu-aarch64 of version {QEMU_VERSION} or newer")
     } else {
+        if job.options.map {
+            print!("{}", image.map);
+        }
         return under_qemu(job, &image.bytes);
     };
-    if !job.options.map {
-        print!("{}", image.map);
-    }
+    print!("{}", image.map);
     println!("linked, but not run: {reason}");
     Ok(ExitCode::SUCCESS)
 }

@@ -30,7 +30,7 @@ impl<'t> Names<'t> {
     fn position(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<usize> {
         let hash = FixedState::default().hash_one(name);
         // The upper bits of hash * length spread evenly over any length.
-        let start = (u128::from(hash) * self.0.len() as u128 >> 64) as usize;
+        let start = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
         let (before, from) = self.0.split_at_checked(start)?;
         let probes = (start..).zip(from).chain((0..).zip(before));
         probes.into_iter().find(|&(_, &number)| number == NONE || is(number)).map(|(at, _)| at)
