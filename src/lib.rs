@@ -36,3 +36,10 @@ pub mod mem;
 // Floor 6: running what was linked.
 #[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
 pub mod load;
+
+pub use addr::Addr;
+pub use arena::{Arena, PageSize, Prot, Reach};
+pub use got::{Got, Symbol};
+pub use patch::{Endian, Failures, Fixup, PatchError, Section};
+pub use reloc::{Reason, Reloc, Slot, Value};
+pub use veneer::Island;
