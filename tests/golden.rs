@@ -80,10 +80,12 @@ fn slot(addr: Addr) -> Slot {
 
 /// The cases with their line numbers.
 fn cases() -> impl Iterator<Item = (usize, Case)> {
-    WORDS.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.starts_with("unmade ")).map(|(at, line)| {
-        let case = Case::parse(line).unwrap_or_else(|| panic!("words.txt:{}: cannot read {line:?}", at + 1));
-        (at + 1, case)
-    })
+    WORDS.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.starts_with("unmade ")).map(
+        |(at, line)| {
+            let case = Case::parse(line).unwrap_or_else(|| panic!("words.txt:{}: cannot read {line:?}", at + 1));
+            (at + 1, case)
+        },
+    )
 }
 
 #[test]
