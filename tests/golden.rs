@@ -5,7 +5,7 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::patch::{Endian, Section};
-use aarch64_reloc::reloc::{Reason, Reloc, Slot, Value};
+use aarch64_reloc::reloc::{Class, Reason, Reloc, Slot, Value};
 use std::collections::BTreeMap;
 
 const WORDS: &str = include_str!("golden/words.txt");
@@ -57,6 +57,18 @@ impl Case {
         let refused = section.patch(0, self.reloc, self.value).err().map(|error| error.reason);
         (bytes, refused)
     }
+
+    /// What `patch` makes of the bytes, if that is not what is expected.
+    fn wrong(&self) -> Option<(Vec<u8>, Option<Reason>)> {
+        let (bytes, refused) = self.patched(Endian::Little);
+        let right = match (&self.expected, refused) {
+            (Ok(expected), None) => bytes == *expected,
+            (Err(Refusal::Range), Some(Reason::OutOfRange { .. })) => bytes == self.before,
+            (Err(Refusal::Align), Some(Reason::Misaligned { .. })) => bytes == self.before,
+            _ => false,
+        };
+        (!right).then_some((bytes, refused))
+    }
 }
 
 fn named(name: &str) -> Option<Reloc> {
@@ -92,14 +104,7 @@ fn cases() -> impl Iterator<Item = (usize, Case)> {
 fn words_are_what_the_linkers_write() {
     let mut wrong = Vec::new();
     for (line, case) in cases() {
-        let (bytes, refused) = case.patched(Endian::Little);
-        let right = match (&case.expected, refused) {
-            (Ok(expected), None) => bytes == *expected,
-            (Err(Refusal::Range), Some(Reason::OutOfRange { .. })) => bytes == case.before,
-            (Err(Refusal::Align), Some(Reason::Misaligned { .. })) => bytes == case.before,
-            _ => false,
-        };
-        if !right {
+        if let Some((bytes, refused)) = case.wrong() {
             wrong.push(format!("words.txt:{line}: {bytes:02x?} {refused:?}, for {case:02x?}"));
         }
     }
@@ -163,6 +168,66 @@ fn big_endian_data_is_the_same_backwards() {
     assert!(data > 40, "only {data} cases are data");
 }
 
+/// A relocation that neither linker applies, and one with the same X, field and check: its words are right for both.
+const TWINS: &[(Reloc, Reloc)] = &[
+    (Reloc::GOTREL64, Reloc::PREL64),
+    (Reloc::GOTREL32, Reloc::PREL32),
+    (Reloc::TLS_DTPREL, Reloc::PREL64),
+    (Reloc::MOVW_GOTOFF_G0, Reloc::TLSLE_MOVW_TPREL_G0),
+    (Reloc::MOVW_GOTOFF_G1_NC, Reloc::TLSLE_MOVW_TPREL_G1_NC),
+    (Reloc::MOVW_GOTOFF_G2, Reloc::TLSLE_MOVW_TPREL_G2),
+    (Reloc::MOVW_GOTOFF_G2_NC, Reloc::MOVW_PREL_G2_NC),
+    (Reloc::MOVW_GOTOFF_G3, Reloc::MOVW_PREL_G3),
+    (Reloc::TLSLD_MOVW_G1, Reloc::TLSLE_MOVW_TPREL_G1),
+    (Reloc::TLSLD_MOVW_G0_NC, Reloc::TLSLE_MOVW_TPREL_G0_NC),
+    (Reloc::TLSLD_LD_PREL19, Reloc::GOT_LD_PREL19),
+    (Reloc::TLSLD_LDST128_DTPREL_LO12_NC, Reloc::TLSLE_LDST128_TPREL_LO12_NC),
+    (Reloc::AUTH_MOVW_GOTOFF_G0, Reloc::TLSLE_MOVW_TPREL_G0),
+    (Reloc::AUTH_MOVW_GOTOFF_G0_NC, Reloc::MOVW_GOTOFF_G0_NC),
+    (Reloc::AUTH_MOVW_GOTOFF_G1, Reloc::TLSLE_MOVW_TPREL_G1),
+    (Reloc::AUTH_MOVW_GOTOFF_G1_NC, Reloc::TLSLE_MOVW_TPREL_G1_NC),
+    (Reloc::AUTH_MOVW_GOTOFF_G2, Reloc::TLSLE_MOVW_TPREL_G2),
+    (Reloc::AUTH_MOVW_GOTOFF_G2_NC, Reloc::MOVW_PREL_G2_NC),
+    (Reloc::AUTH_MOVW_GOTOFF_G3, Reloc::MOVW_PREL_G3),
+    (Reloc::AUTH_GOT_LD_PREL19, Reloc::GOT_LD_PREL19),
+    (Reloc::AUTH_LD64_GOTOFF_LO15, Reloc::LD64_GOTOFF_LO15),
+    (Reloc::AUTH_ADR_GOT_PAGE, Reloc::ADR_GOT_PAGE),
+    (Reloc::AUTH_LD64_GOT_LO12_NC, Reloc::LD64_GOT_LO12_NC),
+    (Reloc::AUTH_LD64_GOTPAGE_LO15, Reloc::LD64_GOTPAGE_LO15),
+    (Reloc::AUTH_GOT_ADD_LO12_NC, Reloc::TLSDESC_ADD_LO12),
+    (Reloc::AUTH_GOT_ADR_PREL_LO21, Reloc::TLSGD_ADR_PREL21),
+    (Reloc::AUTH_TLSDESC_ADR_PAGE21, Reloc::TLSDESC_ADR_PAGE21),
+    (Reloc::AUTH_TLSDESC_LD64_LO12, Reloc::TLSDESC_LD64_LO12),
+    (Reloc::AUTH_TLSDESC_ADD_LO12, Reloc::TLSDESC_ADD_LO12),
+];
+
+/// Neither made nor with a twin: `vectors.rs` has words for them.
+const ALONE: &[Reloc] = &[
+    Reloc::PATCHINST,
+    Reloc::FUNCINIT64,
+    Reloc::AUTH_ABS64,
+    Reloc::TLSLD_LDST128_DTPREL_LO12,
+    Reloc::TLSLE_LDST128_TPREL_LO12,
+];
+
+#[test]
+fn relocations_without_a_linker_write_what_their_twins_do() {
+    for &(reloc, twin) in TWINS {
+        let mut met = 0;
+        for (line, mut case) in cases().filter(|(_, case)| case.reloc == twin) {
+            // An offset is X itself.
+            if reloc.takes() == Class::Offset && !matches!(case.value, Value::Offset(_)) {
+                case.value = Value::Offset(case.value.bits().wrapping_sub(case.place.get()).cast_signed());
+            }
+            case.reloc = reloc;
+            let wrong = case.wrong();
+            assert!(wrong.is_none(), "words.txt:{line}, for {reloc:?}: {wrong:02x?}");
+            met += 1;
+        }
+        assert!(met > 0, "{twin:?} has no case");
+    }
+}
+
 /// Each row of the table has cases, or a line that says why not.
 #[test]
 fn every_relocation_is_covered_or_named() {
@@ -179,7 +244,11 @@ fn every_relocation_is_covered_or_named() {
     for reloc in Reloc::ALL {
         match (counts.get(reloc), unmade.get(reloc)) {
             (Some(count), None) => println!("{:4} {:4} cases of {}", reloc.code(), count, reloc.name()),
-            (None, Some(reason)) => println!("{:4} {}: {reason}", reloc.code(), reloc.name()),
+            (None, Some(reason)) => {
+                println!("{:4}    - {}: {reason}", reloc.code(), reloc.name());
+                let twins = TWINS.iter().filter(|(unmade, _)| unmade == reloc).count();
+                assert_eq!(twins, usize::from(!ALONE.contains(reloc)), "twins of {reloc:?}");
+            }
             (Some(_), Some(_)) => panic!("{} is named unmade but has cases", reloc.name()),
             (None, None) => panic!("{} has no case and no reason", reloc.name()),
         }

@@ -147,6 +147,9 @@ fn d8_a_field_is_replaced() {
     let once = patch_distance(BL, Reloc::CALL26, 134_217_724).expect("within reach");
     assert_eq!(once, 0x95ff_ffff);
     assert_eq!(patch_distance(once, Reloc::CALL26, 8), Ok(0x9400_0002));
+    assert_eq!(patch_distance(0xf0ff_ffe0, Reloc::ADR_PREL_PG_HI21, 0x1000), Ok(0xb000_0000));
+    assert_eq!(patch_distance(0x58fe_7f80, Reloc::LD_PREL_LO19, 8), Ok(0x5800_0040));
+    assert_eq!(patch_distance(0x9291_ffe0, Reloc::MOVW_PREL_G0, 0x2345), Ok(0xd284_68a0));
 }
 
 /// cranelift-jit panics where an `ADRP` spans more than 2 GiB, half of its reach.

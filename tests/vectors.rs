@@ -330,3 +330,40 @@ fn e14_a_kernel_is_far_from_a_user() {
     assert_eq!(patch(ADRP, kernel, Reloc::ADR_PREL_PG_HI21, Addr::new(user)), out_of_range(x));
     assert_eq!(patch(BL, user, Reloc::CALL26, Addr::new(kernel)), out_of_range(-x));
 }
+
+// The relocations that no linker here applies: see golden.rs.
+
+#[test]
+fn ldst128_of_a_thread_local_is_checked() {
+    for reloc in [Reloc::TLSLE_LDST128_TPREL_LO12, Reloc::TLSLD_LDST128_DTPREL_LO12] {
+        assert_eq!(patch(LDR_Q, 0x1000, reloc, Value::Offset(4080)), Ok(0x3dc3_fc20));
+        assert_eq!(patch(LDR_Q, 0x1000, reloc, Value::Offset(4096)), out_of_range(4096));
+        assert_eq!(patch(LDR_Q, 0x1000, reloc, Value::Offset(-16)), out_of_range(-16));
+        assert_eq!(patch(LDR_Q, 0x1000, reloc, Value::Offset(8)), misaligned(8));
+    }
+}
+
+#[test]
+fn patchinst_replaces_the_word() {
+    assert_eq!(patch(BL, 0x1000, Reloc::PATCHINST, Addr::new(0xd503_201f)), Ok(0xd503_201f));
+    assert_eq!(patch(BL, 0x1000, Reloc::PATCHINST, Addr::new(1 << 32)), out_of_range(1 << 32));
+    assert_eq!(patch(BL, 0x1002, Reloc::PATCHINST, Addr::new(0)), Err(Reason::MisalignedPlace));
+}
+
+#[test]
+fn funcinit64_is_eight_aligned_bytes() {
+    let mut bytes = [0; 8];
+    let result = Section::new(&mut bytes, Addr::new(0x1004)).patch(0, Reloc::FUNCINIT64, Addr::new(0x1234));
+    assert_eq!(result.map_err(|error| error.reason), Err(Reason::MisalignedPlace));
+    let result = Section::new(&mut bytes, Addr::new(0x1008)).patch(0, Reloc::FUNCINIT64, Addr::new(0x1234));
+    assert_eq!(result, Ok(()));
+    assert_eq!(bytes, [0x34, 0x12, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn auth_abs64_is_left_to_who_can_sign() {
+    let mut bytes = [0x5a; 8];
+    let result = Section::new(&mut bytes, Addr::new(0x1008)).patch(0, Reloc::AUTH_ABS64, Addr::new(0x1234));
+    assert_eq!(result.map_err(|error| error.reason), Err(Reason::NeedsSigning));
+    assert_eq!(bytes, [0x5a; 8]);
+}
