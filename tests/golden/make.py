@@ -20,7 +20,8 @@ from tools import ASSEMBLERS, LINKERS, SCRIPT, assemble, die, link, version
 
 M64 = (1 << 64) - 1
 HERE = Path(__file__).resolve().parent
-FOLDER = Path(tempfile.mkdtemp(prefix="golden-"))
+SCRATCH = tempfile.TemporaryDirectory(prefix="golden-")
+FOLDER = Path(SCRATCH.name)
 
 # Low, above 4 GiB, just below 2^48, just below 2^63, and in the upper half.
 BASES = (0x10_0000, 0x1_2345_0000, 0xffff_7ff0_0000, 0x7fff_ffff_fff0_0000, 0xffff_8000_1234_0000)
@@ -29,6 +30,9 @@ SLOTS = (0x1_4000_0ff8, 0x7ffe_4000_0000, 0xffff_8000_4000_1238)
 IN_PAGE = (0, 4, 0xffc, 0x7f8)
 IN_PAGE_DATA = (0, 4, 0xffc, 1, 0xffb)
 TLS = 0x5000_0010
+# What the entries of the plain GOT hold, sixteen bytes apart, by which they are found.
+GOT_TARGETS = 0x60_0000_0000
+# The dynamic relocations by which the others are found.
 ENTRY_TYPE = {"gd": 1028, "ld": 1028, "ie": 1030, "de": 1031}
 # Enough entries for offsets from the GOT beyond 2^15 and 2^16.
 MANY = 8210
@@ -195,20 +199,21 @@ def source(cases, base):
     return "\n".join(lines) + "\n"
 
 
-def symbols(names, tls_align):
+def symbols(names, thread, tls_align):
+    """Defines the symbols: `s` and an address, `got` and a number, or thread-local variables that share one place."""
     lines = []
-    for name in sorted(names):
-        if name[0] == "s":
-            lines += [f".globl {name}", f".set {name}, 0x{name[1:]}"]
-        elif name[0] == "g" and name != "gd":
-            lines += [f".globl {name}", f".set {name}, {0x60_0000_0000 + 16 * int(name[3:] or 0):#x}"]
-    thread = [n for n in sorted(names) if n[0] not in "s" and (n[0] != "g" or n.startswith("gd"))]
     if thread:
         lines += ['.section .tdata,"awT"', f".balign {tls_align}"]
-    for name in thread:
-        lines += [f".globl {name}", f".type {name}, @tls_object", f"{name}:"]
+    for name in sorted(names):
+        lines.append(f".globl {name}")
+        if thread:
+            lines += [f".type {name}, @tls_object", f"{name}:"]
+        elif name.startswith("got"):
+            lines.append(f".set {name}, {GOT_TARGETS + 16 * int(name[3:] or 0):#x}")
+        else:
+            lines.append(f".set {name}, 0x{name[1:]}")
     if thread:
-        lines += [".xword 0"]
+        lines.append(".xword 0")
     return "\n".join(lines) + "\n"
 
 
@@ -217,19 +222,21 @@ def entries(elf, target):
     if target == "got":
         base, found = elf.address(".got"), {}
         for i, (word,) in enumerate(struct.iter_unpack("<Q", elf.data(".got"))):
-            if word >> 36 == 6:
-                n = (word - 0x60_0000_0000) // 16
+            n = (word - GOT_TARGETS) // 16
+            if 0 <= n < MANY:
                 found[f"got{n or ''}"] = base + 8 * i
         return found
     dynamic = itertools.chain(elf.relocations(".rela.dyn"), elf.relocations(".rela.plt"))
     return {name or target: offset for offset, kind, name, _ in dynamic if kind == ENTRY_TYPE[target]}
 
 
-def try_link(linker, cases, base, got, tls, tls_align, names=()):
+def try_link(linker, cases, base, got, tls, tls_align):
     target = cases[0].row.target
     if assemble("llvm-mc", source(cases, base), FOLDER, "cases") is None:
         die("llvm-mc refuses the cases")
-    assemble("llvm-mc", symbols({c.symbol for c in cases} | set(names), tls_align), FOLDER, "symbols")
+    thread = target not in ("addr", "got")
+    if assemble("llvm-mc", symbols({c.symbol for c in cases}, thread, tls_align), FOLDER, "symbols") is None:
+        die("llvm-mc refuses the symbols")
     script = SCRIPT.format(cases=base, got=got, tls=tls)
     return link(linker, FOLDER, script, shared=target in ("gd", "ld", "ie", "de", "dtprel"))
 
@@ -318,6 +325,8 @@ def main():
         key = (case.row.code, case.row, place, value, case.before)
         found.setdefault(key, {"x": x})[linker] = result
 
+    if any(row.target == "addr" and row.how == "off" for rows in able.values() for row in rows):
+        die("a linker has learnt GOTREL: make cases of it")
     made = {row: words[row] for row in words if any(row in rows for rows in able.values())}
     for linker in LINKERS:
         usable = {row: words[row] for row in made if row in able[linker]}
