@@ -188,4 +188,8 @@ impl<'data> Object<'data> for AnyObject<'data> {
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
     }
+
+    fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
+        self.get().member(section, index)
+    }
 }

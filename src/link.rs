@@ -9,10 +9,12 @@
 
 mod commit;
 mod error;
+mod groups;
 mod layout;
 mod made;
 mod names;
 mod object;
+mod order;
 mod plan;
 mod route;
 mod symbols;

@@ -78,4 +78,8 @@ impl<'data> Object<'data> for Start<'data> {
             _ => Err(Part::Relocation(section, index).error(Problem::Index)),
         }
     }
+
+    fn member(&self, section: usize, _: usize) -> Result<usize, ObjectError> {
+        Err(Part::Section(section).error(Problem::Index))
+    }
 }

@@ -22,8 +22,12 @@ pub struct Elf<'data> {
     section_names: StringTable<'data>,
     symbols: SymbolTable<'data, LittleEndian>,
     symbol_names: StringTable<'data>,
+    /// The sections of symbols that are past what a symbol's own field can say.
+    extended: Option<&'data [u8]>,
 }
 
+/// Of section groups of one signature, one is kept.
+const GRP_COMDAT: u32 = 1;
 /// Relocations in compressed form; not in crate `elf` yet.
 const SHT_CREL: u32 = 0x4000_0014;
 
@@ -55,7 +59,11 @@ impl<'data> Elf<'data> {
             .symbol_table()
             .map_err(malformed("symbol table"))?
             .unwrap_or((ParsingTable::new(LittleEndian, Class::ELF64, &[]), StringTable::default()));
-        Ok(Self { bytes, sections, section_names: section_names.unwrap_or_default(), symbols, symbol_names })
+        let section_names = section_names.unwrap_or_default();
+        let mut object = Self { bytes, sections, section_names, symbols, symbol_names, extended: None };
+        let extended = sections.iter().find(|header| header.sh_type == abi::SHT_SYMTAB_SHNDX);
+        object.extended = extended.and_then(|header| object.content(&header));
+        Ok(object)
     }
 
     fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
@@ -74,8 +82,7 @@ impl<'data> Elf<'data> {
             abi::SHT_RELA => return self.relocations(header),
             abi::SHT_REL => return Err(Problem::Unsupported("relocations without addends (SHT_REL)")),
             SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
-            abi::SHT_GROUP => return Err(Problem::Unsupported("section groups (COMDAT, SHT_GROUP)")),
-            abi::SHT_SYMTAB_SHNDX => return Err(Problem::Unsupported("more than 65279 sections (SHT_SYMTAB_SHNDX)")),
+            abi::SHT_GROUP => return self.group(header),
             _ => {}
         }
         let flags = header.sh_flags;
@@ -106,6 +113,30 @@ impl<'data> Elf<'data> {
         Ok(Kind::Loaded { prot, align, content })
     }
 
+    /// A group of sections (gABI, "Section Groups"): its flags, then the indices of its members.
+    fn group(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        let words = self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?;
+        let flags = word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
+        if flags & GRP_COMDAT == 0 {
+            return Ok(Kind::Ignored);
+        }
+        let no_signature = Problem::Malformed("the signature of a section group is not in the symbol table");
+        let signature = self.symbols.get(header.sh_info as usize).map_err(|_| no_signature)?;
+        let key = match signature.st_symtype() {
+            abi::STT_SECTION => {
+                let section = self.sections.get(signature.st_shndx.into()).map_err(|_| no_signature)?;
+                self.section_names.get(section.sh_name as usize)
+            }
+            _ => self.symbol_names.get(signature.st_name as usize),
+        };
+        Ok(Kind::Group { key: key.map_err(|_| no_signature)?, count: words.len() / 4 - 1 })
+    }
+
+    /// The section that a symbol is in where there are too many for its own field (gABI, "SHN_XINDEX").
+    fn extended_section(&self, symbol: usize) -> Option<usize> {
+        word(self.extended?, symbol).map(|index| index as usize)
+    }
+
     fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         if header.sh_entsize != RELA_SIZE {
             return Err(Problem::Malformed("the size of a relocation is not 24"));
@@ -117,6 +148,12 @@ impl<'data> Elf<'data> {
         }
         Ok(Kind::Relocations { of, count: bytes.len() / RELA_SIZE as usize })
     }
+}
+
+/// The little-endian word at index `index`.
+fn word(bytes: &[u8], index: usize) -> Option<u32> {
+    let bytes = bytes.get(index.checked_mul(4)?..)?;
+    bytes.first_chunk().map(|&word| u32::from_le_bytes(word))
 }
 
 /// Bytes of an `Elf64_Rela`.
@@ -167,19 +204,25 @@ impl<'data> Object<'data> for Elf<'data> {
         match kind {
             abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
             abi::STT_GNU_IFUNC => return Err(refuse(Problem::Unsupported("indirect functions (STT_GNU_IFUNC)"))),
-            abi::STT_COMMON => return Err(refuse(Problem::Unsupported("common symbols (STT_COMMON)"))),
             _ => {}
         }
+        let missing = refuse(Problem::Malformed("it is in a section that is not there"));
         let definition = match symbol.st_shndx {
             _ if kind == abi::STT_FILE => Definition::File,
             abi::SHN_UNDEF => Definition::Undefined,
             abi::SHN_ABS => Definition::Absolute(symbol.st_value),
-            abi::SHN_COMMON => return Err(refuse(Problem::Unsupported("common symbols (SHN_COMMON)"))),
-            abi::SHN_XINDEX => return Err(refuse(Problem::Unsupported("more than 65279 sections (SHN_XINDEX)"))),
-            shndx if usize::from(shndx) < self.sections.len() => {
-                Definition::Section { index: shndx.into(), offset: symbol.st_value }
+            abi::SHN_COMMON if symbol.st_value.is_power_of_two() => Definition::Common { align: symbol.st_value },
+            abi::SHN_COMMON => return Err(refuse(Problem::Malformed("the alignment is not a power of two"))),
+            shndx => {
+                let index = match shndx {
+                    abi::SHN_XINDEX => self.extended_section(index).ok_or(missing)?,
+                    shndx => shndx.into(),
+                };
+                if index >= self.sections.len() {
+                    return Err(missing);
+                }
+                Definition::Section { index, offset: symbol.st_value }
             }
-            _ => return Err(refuse(Problem::Malformed("it is in a section that is not there"))),
         };
         let binding = match symbol.st_bind() {
             abi::STB_LOCAL => Binding::Local,
@@ -210,5 +253,16 @@ impl<'data> Object<'data> for Elf<'data> {
             symbol: entry.r_sym as usize,
             addend: entry.r_addend,
         })
+    }
+
+    fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
+        let refuse = |problem| Part::Section(section).error(problem);
+        let words = self.content(&self.header(section)?).ok_or(refuse(Problem::Index))?;
+        // The flags come first.
+        let member = index.checked_add(1).and_then(|at| word(words, at)).ok_or(refuse(Problem::Index))? as usize;
+        if member >= self.sections.len() {
+            return Err(refuse(Problem::Malformed("a member of a section group is not there")));
+        }
+        Ok(member)
     }
 }

@@ -46,6 +46,8 @@ pub enum Cause<'a> {
     NotLoaded,
     /// The linker's own section does not lie where it can be used.
     Misaligned(got::Misaligned),
+    /// A relocation refers to a local symbol in a section of a group that another object has.
+    LeftOut,
     /// No output section has the name that was to be placed.
     NoOutput(&'a str),
     /// An output section cannot be placed at an address that is not a multiple of its alignment.
@@ -158,6 +160,7 @@ impl fmt::Display for Cause<'_> {
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),
+            Self::LeftOut => write!(f, "the target is in a section group that another object has"),
             Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),
             Self::MisplacedOutput(name, addr, align) => {
                 write!(f, "{name} cannot be placed at {addr}: it is not a multiple of {align:#x}")

@@ -2,41 +2,30 @@
 //!
 //! ```text
 //! segment    output sections, in the order of the inputs
-//! read-exec  .text ... .plt        the veneers last: how many there are is known last
+//! read-exec  .text ... .plt            the veneers last: how many there are is known last
 //! read       .rodata .eh_frame ...
-//! read-write .got .data ... .bss   zeros last: a file need not hold them
+//! read-write .got .data ... .init_array.1 ... .init_array .bss
+//!                                      zeros last: a file need not hold them
 //! ```
 
 use super::error::{Cause, Failure, Fatal};
+use super::groups::Groups;
 use super::names::Names;
-use super::object::{Content, Kind, Object, Section};
-use super::tables::{First, NONE, Output, Placed, Segment};
+use super::object::{Content, Kind, Object, ObjectError};
+use super::order::{self, Step, output_name};
+use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Segment};
 use super::{Input, Pin, Report, Request};
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::reloc::Reloc;
 
-/// Output sections that collect the input sections named `.text.main` and so on.
-const COLLECTED: [&str; 14] = [
-    ".text",
-    ".rodata",
-    ".data.rel.ro",
-    ".data",
-    ".bss",
-    ".init_array",
-    ".fini_array",
-    ".preinit_array",
-    ".ctors",
-    ".dtors",
-    ".eh_frame",
-    ".gcc_except_table",
-    ".sdata",
-    ".sbss",
-];
-
 /// The linker's own output sections, by their numbers.
 const GOT: usize = 0;
 const PLT: usize = 1;
+const COMMON: usize = 2;
+
+/// The output section that tells how to unwind.
+const UNWIND: &str = ".eh_frame";
 
 /// Sections, output sections and segments.
 #[derive(Debug)]
@@ -50,39 +39,84 @@ pub(super) struct Layout<'t, 'data> {
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
-    /// Gives every loaded section of `inputs` its output section and its offset there.
-    pub(super) fn read<O: Object<'data>>(
-        inputs: &[Input<'data, O>],
-        firsts: &mut [First],
+    /// A layout of the linker's own output sections alone, over the tables.
+    pub(super) fn new(
         placed: &'t mut [Placed],
         outputs: &'t mut [Output<'data>],
         names: &'t mut [u32],
         segments: &'t mut [Segment],
-        report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
         let mut layout = Self { placed, table: outputs, len: 0, names, segments, segment_count: 0 };
-        let got = Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() };
-        let plt = Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() };
-        layout.push(got)?;
-        layout.push(plt)?;
+        layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
+        layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
+        layout.push(Output { name: "COMMON", prot: Prot::ReadWrite, ..Output::default() })?;
+        Ok(layout)
+    }
+
+    /// Gives every loaded section of `inputs` its output section and its offset there, unless another object has its group.
+    pub(super) fn read<O: Object<'data>>(
+        &mut self,
+        inputs: &[Input<'data, O>],
+        firsts: &mut [First],
+        groups: &mut [u32],
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
         let mut next = 0;
-        for (input, first) in inputs.iter().zip(firsts) {
+        for (input, first) in inputs.iter().zip(&mut *firsts) {
             first.section = next;
+            next += input.object.section_count();
+        }
+        self.placed.get_mut(..next).ok_or(Cause::Table("sections"))?.fill(Placed { output: NONE, offset: 0 });
+        let firsts = &*firsts;
+        let mut groups = Groups::new(inputs, firsts, groups);
+        for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let mut place = Placed { output: NONE, offset: 0 };
-                match input.object.section(index) {
-                    Ok(Section { name, kind: Kind::Loaded { prot, align, content } }) => {
-                        place = layout.append(output_name(name), prot, align, content)?;
+                let read = input.object.section(index).map(|section| (section.name, section.kind));
+                let done = match read {
+                    Ok((name, Kind::Loaded { prot, align, content })) => {
+                        self.append(first.section + index, output_name(name), prot, align, content)?;
+                        Ok(())
                     }
-                    Ok(_) => {}
-                    Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+                    Ok((_, Kind::Group { key, count })) if groups.is_kept_elsewhere(first.section + index, key)? => {
+                        self.leave_out(&input.object, first, index, count)
+                    }
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = done {
+                    report.failure(Failure::of(input.name, Cause::Object(error)));
                 }
-                *layout.placed.get_mut(next).ok_or(Cause::Table("sections"))? = place;
-                next += 1;
             }
         }
-        Ok(layout)
+        self.end_unwind()
+    }
+
+    /// Marks the members of a group that another object has.
+    fn leave_out<O: Object<'data>>(
+        &mut self,
+        object: &O,
+        first: &First,
+        group: usize,
+        count: usize,
+    ) -> Result<(), ObjectError> {
+        for index in 0..count {
+            let member = object.member(group, index)?;
+            if let Some(placed) = self.placed.get_mut(first.section + member) {
+                placed.output = LEFT_OUT;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unwinders want the frames to end with a length of zero (LSB, ".eh_frame").
+    fn end_unwind(&mut self) -> Result<(), Fatal> {
+        for output in self.table.iter_mut().take(self.len) {
+            if output.name == UNWIND && output.size > 0 {
+                output.size = output.size.checked_add(4).ok_or(Cause::TooBig)?;
+            }
+        }
+        Ok(())
     }
 
     fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
@@ -91,22 +125,37 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    /// Appends an input section to the output section `name`.
-    fn append(&mut self, name: &'data str, prot: Prot, align: u64, content: Content<'_>) -> Result<Placed, Fatal> {
+    /// Appends the input section numbered `section` to the output section `name`.
+    fn append(
+        &mut self,
+        section: usize,
+        name: &'data str,
+        prot: Prot,
+        align: u64,
+        content: Content<'_>,
+    ) -> Result<(), Fatal> {
+        if self.placed.get(section).is_some_and(|placed| placed.output == LEFT_OUT) {
+            return Ok(());
+        }
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
-        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("names"))?;
+        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;
         let number = if *bucket == NONE { new } else { *bucket };
         *bucket = number;
         if number == new {
             self.push(Output { name, prot, ..Output::default() })?;
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
-        let offset = output.size.checked_next_multiple_of(align).ok_or(Cause::TooBig)?;
-        output.size = offset.checked_add(content.size()).ok_or(Cause::TooBig)?;
-        output.align = output.align.max(align);
+        let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        Ok(Placed { output: number, offset })
+        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? = Placed { output: number, offset };
+        Ok(())
+    }
+
+    /// Room for a common symbol: its offset among them.
+    pub(super) fn append_common(&mut self, align: u64, size: u64) -> Result<u64, Fatal> {
+        let common = self.table.get_mut(COMMON).ok_or(Cause::Table("outputs"))?;
+        Ok(common.append(align, size).ok_or(Cause::TooBig)?)
     }
 
     /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` veneer cells.
@@ -174,19 +223,26 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
     fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
         let mut request = Request { prot, size: 0, align: 1 };
-        for last in [false, true] {
+        let mut step = order::FIRST;
+        // One pass for each step that there is: a few, and one more for each priority of an initialiser.
+        while let Some(next) = self.next_step(prot, step) {
             for (number, output) in self.table.iter_mut().take(self.len).enumerate() {
-                let is_last = number == PLT || output.zeros;
-                if output.prot != prot || output.segment != NONE || is_last != last {
-                    continue;
+                if output.prot == prot && output.segment == NONE && order_of(number, output) == next {
+                    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+                    output.addr = Addr::new(offset);
+                    request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+                    request.align = request.align.max(output.align);
                 }
-                let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
-                output.addr = Addr::new(offset);
-                request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
-                request.align = request.align.max(output.align);
             }
+            step = next.after();
         }
         Ok(request)
+    }
+
+    /// The least step from `step` on that an output section waiting to be lined up has.
+    fn next_step(&self, prot: Prot, step: Step) -> Option<Step> {
+        let waiting = (0..).zip(self.outputs()).filter(|(_, output)| output.prot == prot && output.segment == NONE);
+        waiting.map(|(number, output)| order_of(number, output)).filter(|&order| order >= step).min()
     }
 
     fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
@@ -239,9 +295,19 @@ impl<'t, 'data> Layout<'t, 'data> {
         self.table.get(PLT).copied().unwrap_or_default()
     }
 
+    /// The output section of common symbols.
+    pub(super) fn common(&self) -> Output<'data> {
+        self.table.get(COMMON).copied().unwrap_or_default()
+    }
+
+    /// Its number.
+    pub(super) fn common_number(&self) -> usize {
+        COMMON
+    }
+
     /// Whether objects bring an output section of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.outputs().iter().skip(PLT + 1).any(|output| output.name == name)
+        self.outputs().iter().skip(COMMON + 1).any(|output| output.name == name)
     }
 
     /// Where the input section numbered `section` lies; `None` where it is not loaded.
@@ -250,10 +316,17 @@ impl<'t, 'data> Layout<'t, 'data> {
         Some(Addr::new(output.addr.get().wrapping_add(offset)))
     }
 
+    /// The number of section `index` of the object whose sections start at `first`; `None` where it is left out.
+    pub(super) fn number_of(&self, first: &First, index: usize) -> Option<u32> {
+        let number = first.section + index;
+        let placed = self.placed.get(number)?;
+        (placed.output != LEFT_OUT).then_some(number as u32)
+    }
+
     /// The number of the output section of an input section.
     pub(super) fn output_of(&self, section: u32) -> Option<usize> {
         let output = self.placed.get(section as usize)?.output;
-        (output != NONE).then_some(output as usize)
+        (output < LEFT_OUT).then_some(output as usize)
     }
 
     /// The output section of an input section, and the offset there.
@@ -263,9 +336,11 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 }
 
-/// The output section that collects input sections called `name`.
-fn output_name(name: &str) -> &str {
-    let collects =
-        |output: &&str| name.strip_prefix(*output).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    COLLECTED.into_iter().find(collects).unwrap_or(name)
+/// When an output section is lined up.
+fn order_of(number: usize, output: &Output<'_>) -> Step {
+    match number {
+        PLT => order::VENEERS,
+        _ if output.zeros => order::ZEROS,
+        _ => order::of(output.name),
+    }
 }

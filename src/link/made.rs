@@ -1,5 +1,6 @@
 //! The symbols that the linker makes where an object wants them and none defines them.
 
+use super::order::array_of;
 use super::tables::Output;
 use crate::addr::Addr;
 
@@ -50,13 +51,13 @@ impl Made<'_> {
     pub(super) fn addr(self, outputs: &[Output<'_>], got: Addr) -> Addr {
         let used = || outputs.iter().filter(|output| output.size > 0);
         let image = used().map(|output| output.addr).min().unwrap_or(got);
-        let find = |name| used().find(|output| output.name == name);
+        let find = |name| used().filter(move |output| output.name == name || array_of(output.name) == Some(name));
         let end = |output: &Output<'_>| Addr::new(output.addr.get().wrapping_add(output.size));
         match self {
             Self::Got => got,
             Self::Image => image,
-            Self::Start(name) => find(name).map_or(image, |output| output.addr),
-            Self::Stop(name) => find(name).map_or(image, end),
+            Self::Start(name) => find(name).map(|output| output.addr).min().unwrap_or(image),
+            Self::Stop(name) => find(name).map(end).max().unwrap_or(image),
             Self::End => used().map(end).max().unwrap_or(image),
         }
     }

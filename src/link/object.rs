@@ -31,6 +31,12 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+    /// The index of the section that is member `index` of the group `section`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`section`](Self::section).
+    fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError>;
 }
 
 /// A section of an object.
@@ -59,6 +65,14 @@ pub enum Kind<'data> {
         /// The section they change.
         of: usize,
         /// How many there are.
+        count: usize,
+    },
+    /// Sections that are kept or left out together: of all groups with one key, the first is kept (COMDAT). It comes before
+    /// its members.
+    Group {
+        /// The key: the name of the group's signature symbol.
+        key: &'data str,
+        /// How many members it has.
         count: usize,
     },
     /// Not part of the program: symbol tables, names, debug information, notes to the linker.
@@ -112,6 +126,11 @@ pub enum Definition {
         index: usize,
         /// Bytes from its start.
         offset: u64,
+    },
+    /// Wherever the linker finds room: zeros, shared by all objects that have a common symbol of the name.
+    Common {
+        /// What its address must be a multiple of, in bytes: a power of two.
+        align: u64,
     },
     /// Nowhere: it is a number.
     Absolute(u64),

@@ -71,8 +71,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     ) -> Result<Self, Fatal> {
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
-        let mut layout = Layout::read(inputs, firsts, placed, outputs, names, tables.segments, report)?;
-        let mut symbols = Symbols::read(inputs, firsts, tables.symbols, tables.names, report)?;
+        let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
+        layout.read(inputs, firsts, tables.groups, report)?;
+        let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
+        symbols.place_common(&mut layout)?;
         symbols.resolve(inputs, &layout, resolve);
 
         let counts = scan(inputs, firsts, &mut symbols, &layout, report);
@@ -125,7 +127,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     pub fn find(&self, name: &str) -> Option<Addr> {
         let number = self.symbols.find(self.inputs, name)?;
         let target = self.symbols.targets().get(number as usize)?;
-        matches!(target.state, State::Defined | State::Absolute | State::External | State::Made).then_some(target.addr)
+        target.has_addr().then_some(target.addr)
     }
 
     /// Every named symbol that has an address, local ones too, in the order of the objects.
@@ -141,6 +143,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         let output = match (target.state, symbol.definition) {
             (State::Defined, _) => self.layout.output_of(target.section),
+            (State::Common, _) => Some(self.layout.common_number()),
             (State::External | State::Made, _) | (State::Absolute, Definition::Absolute(_)) => None,
             _ => return None,
         };

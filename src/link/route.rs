@@ -60,7 +60,9 @@ impl Router<'_> {
                     Origin::GotPage => self.got.page_offset_of(slot),
                 })
             }
-            Class::Addr if target.state == State::Null => return Ok(to_nothing(reference, raw)),
+            Class::Addr if matches!(target.state, State::Null | State::LeftOut) => {
+                return Ok(to_nothing(reference, raw));
+            }
             Class::Addr if through_slot(reloc, target, addend) => {
                 let slot = self.slot(reference)?;
                 Value::Addr(self.island.veneer_for(slot).map_err(Cause::Veneer)?)

@@ -24,6 +24,7 @@ impl<'t> Symbols<'t> {
     pub(super) fn read<'data, O: Object<'data>>(
         inputs: &[Input<'data, O>],
         firsts: &mut [First],
+        layout: &Layout<'_, 'data>,
         targets: &'t mut [Target],
         names: &'t mut [u32],
         report: &mut Report<'_>,
@@ -38,7 +39,7 @@ impl<'t> Symbols<'t> {
                 *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::default() };
                 match input.object.symbol(index) {
                     Ok(symbol) => {
-                        describe(target, &symbol, first.section);
+                        describe(target, &symbol, |section| layout.number_of(first, section));
                         if symbol.binding != Binding::Local {
                             symbols.unite(inputs, symbol.name, number, report)?;
                         }
@@ -78,10 +79,13 @@ impl<'t> Symbols<'t> {
             let (object, first) = (input_name(inputs, &new), input_name(inputs, &old));
             report.failure(Failure { object, place: None, symbol: name, cause: Cause::Duplicate(first) });
         }
-        let winner = if rank(&new) > rank(&old) { number } else { before };
+        // Until it has its place, the address of a common symbol is its size: the largest is meant.
+        let larger = rank(&new) == COMMON && rank(&old) == COMMON && new.addr > old.addr;
+        let winner = if rank(&new) > rank(&old) || larger { number } else { before };
         *bucket = winner;
         if let Some(winner) = targets.get_mut(winner as usize) {
             winner.hidden = old.hidden || new.hidden;
+            winner.align = old.align.max(new.align);
         }
         Ok(())
     }
@@ -125,6 +129,17 @@ impl<'t> Symbols<'t> {
         }
     }
 
+    /// Makes room for the common symbols that nothing else defines.
+    pub(super) fn place_common(&mut self, layout: &mut Layout<'_, '_>) -> Result<(), Fatal> {
+        for (number, target) in (0..).zip(&mut *self.targets) {
+            if target.state == State::Common && target.definer == number {
+                let offset = layout.append_common(1 << target.align, target.addr.get())?;
+                target.addr = Addr::new(offset);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives every definition its address.
     pub(super) fn place<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
         for number in 0..self.targets.len() {
@@ -135,6 +150,9 @@ impl<'t> Symbols<'t> {
                     Some(base) => target.addr = Addr::new(base.get().wrapping_add(target.addr.get())),
                     None => target.state = State::NotLoaded,
                 },
+                State::Common => {
+                    target.addr = Addr::new(layout.common().addr.get().wrapping_add(target.addr.get()));
+                }
                 State::Made => {
                     let made = made(name, |section| layout.has(section));
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
@@ -159,7 +177,7 @@ impl<'t> Symbols<'t> {
     }
 }
 
-fn describe(target: &mut Target, symbol: &Symbol<'_>, first_section: usize) {
+fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) -> Option<u32>) {
     target.weak = symbol.binding == Binding::Weak;
     target.global = symbol.binding != Binding::Local;
     target.hidden = symbol.hidden;
@@ -167,8 +185,19 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, first_section: usize) {
     target.section = NONE;
     match symbol.definition {
         Definition::Section { index, offset } => {
-            (target.state, target.addr) = (State::Defined, Addr::new(offset));
-            target.section = (first_section + index) as u32;
+            (target.state, target.addr) = match number_of(index) {
+                Some(number) => {
+                    target.section = number;
+                    (State::Defined, Addr::new(offset))
+                }
+                // Of the group that is kept there is a definition under the same name.
+                None if target.global => (State::Undefined, Addr::new(0)),
+                None => (State::LeftOut, Addr::new(0)),
+            };
+        }
+        Definition::Common { align } => {
+            (target.state, target.addr) = (State::Common, Addr::new(symbol.size));
+            target.align = align.trailing_zeros() as u8;
         }
         Definition::Absolute(number) => (target.state, target.addr) = (State::Absolute, Addr::new(number)),
         Definition::Undefined if target.global => target.state = State::Undefined,
@@ -178,16 +207,18 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, first_section: usize) {
 }
 
 /// The rank of a strong definition.
-const STRONG: u8 = 3;
+const STRONG: u8 = 4;
+/// The rank of a common symbol.
+const COMMON: u8 = 3;
 
 /// Of two symbols of one name, the higher rank is meant.
 fn rank(target: &Target) -> u8 {
-    let defined = matches!(target.state, State::Defined | State::Absolute);
-    match (defined, target.weak) {
-        (true, false) => STRONG,
-        (true, true) => 2,
-        (false, false) => 1,
-        (false, true) => 0,
+    match (target.state, target.weak) {
+        (State::Defined | State::Absolute, false) => STRONG,
+        (State::Common, _) => COMMON,
+        (State::Defined | State::Absolute, true) => 2,
+        (_, false) => 1,
+        (_, true) => 0,
     }
 }
 

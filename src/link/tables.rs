@@ -22,6 +22,8 @@ pub struct Needs {
     pub names: usize,
     /// Records in [`Tables::output_names`].
     pub output_names: usize,
+    /// Records in [`Tables::groups`].
+    pub groups: usize,
     /// Records in [`Tables::outputs`].
     pub outputs: usize,
     /// Records in [`Tables::segments`].
@@ -45,6 +47,8 @@ pub struct Tables<'t, 'data> {
     pub names: &'t mut [u32],
     /// Hash buckets for the names of output sections.
     pub output_names: &'t mut [u32],
+    /// Hash buckets for the keys of section groups.
+    pub groups: &'t mut [u32],
     /// One an output section.
     pub outputs: &'t mut [Output<'data>],
     /// One a segment.
@@ -65,7 +69,8 @@ pub struct First {
 /// Where an input section lies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Placed {
-    /// The output section; [`NONE`] for a section that is not loaded.
+    /// The output section; [`NONE`] for a section that is not loaded, [`LEFT_OUT`] for one of a group that another object
+    /// has.
     pub(super) output: u32,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
@@ -73,6 +78,8 @@ pub struct Placed {
 
 /// No record.
 pub(super) const NONE: u32 = u32::MAX;
+/// No record, because the section is of a group that is kept elsewhere.
+pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
 /// A symbol: which definition it means, and what is known of that.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +94,8 @@ pub struct Target {
     /// The section that holds it, as an index in the table of sections, or [`NONE`].
     pub(super) section: u32,
     pub(super) state: State,
+    /// log2 of the alignment of a common symbol.
+    pub(super) align: u8,
     pub(super) weak: bool,
     pub(super) global: bool,
     pub(super) hidden: bool,
@@ -99,6 +108,12 @@ pub struct Target {
     pub(super) reported: bool,
 }
 
+impl Target {
+    pub(super) fn has_addr(&self) -> bool {
+        matches!(self.state, State::Defined | State::Common | State::Absolute | State::External | State::Made)
+    }
+}
+
 /// What defines a symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum State {
@@ -107,8 +122,12 @@ pub(super) enum State {
     Unreadable,
     /// A section of an object.
     Defined,
+    /// The room that the linker gives to common symbols.
+    Common,
     /// A number.
     Absolute,
+    /// A section of a group that is kept elsewhere.
+    LeftOut,
     /// No object.
     Undefined,
     /// No object, but the resolver knows its address.
@@ -134,6 +153,14 @@ pub struct Output<'data> {
 }
 
 impl Output<'_> {
+    /// Makes room for `size` bytes at a multiple of `align`, and says at which offset.
+    pub(super) fn append(&mut self, align: u64, size: u64) -> Option<u64> {
+        let offset = self.size.checked_next_multiple_of(align)?;
+        self.size = offset.checked_add(size)?;
+        self.align = self.align.max(align);
+        Some(offset)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.name
@@ -210,8 +237,8 @@ impl Default for Segment {
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
 /// for the plan to report.
 pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
-    // Beyond the objects' own output sections: the GOT and the veneers.
-    let mut needs = Needs { objects: inputs.len(), outputs: 2, segments: 3 + pins, ..Needs::default() };
+    // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
+    let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
     let mut globals = 0;
     let (mut to_slot, mut calls) = (0_usize, 0_usize);
     for Input { object, .. } in inputs {
@@ -222,6 +249,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
                 Ok(Kind::Loaded { .. }) => needs.outputs += 1,
+                Ok(Kind::Group { .. }) => needs.groups += 2,
                 Ok(Kind::Relocations { count, .. }) => {
                     for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
                         to_slot += usize::from(wants_slot(relocation.reloc));
@@ -283,6 +311,7 @@ pub struct Storage<'data> {
     symbols: Vec<Target>,
     names: Vec<u32>,
     output_names: Vec<u32>,
+    groups: Vec<u32>,
     outputs: Vec<Output<'data>>,
     segments: Vec<Segment>,
     slots: Vec<got::Entry>,
@@ -299,6 +328,7 @@ impl<'data> Storage<'data> {
             symbols: vec![Target::default(); needs.symbols],
             names: vec![0; needs.names],
             output_names: vec![0; needs.output_names],
+            groups: vec![0; needs.groups],
             outputs: vec![Output::default(); needs.outputs],
             segments: vec![Segment::default(); needs.segments],
             slots: vec![got::Entry::default(); needs.slots],
@@ -314,6 +344,7 @@ impl<'data> Storage<'data> {
             symbols: &mut self.symbols,
             names: &mut self.names,
             output_names: &mut self.output_names,
+            groups: &mut self.groups,
             outputs: &mut self.outputs,
             segments: &mut self.segments,
             slots: &mut self.slots,

@@ -66,12 +66,15 @@ impl<'data> Site<'data> {
             State::Unreadable => return Err(None),
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
+            State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
         let start = layout.section_addr(self.number).ok_or(None)?;
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
         let place = start.plus(offset.cast_signed());
+        // The frame of a function that was left out has a start of zero, which unwinders pass over.
+        let addend = if target.state == State::LeftOut { 0 } else { addend };
         Ok(Reference { reloc, place, section: self.number, target, number, addend })
     }
 
@@ -96,6 +99,11 @@ impl<'data> Site<'data> {
         };
         report.failure(Failure { object: self.input, place, symbol, cause });
     }
+}
+
+/// Whether a section tells how to unwind functions, those that were left out among them.
+fn is_unwind(section: &str) -> bool {
+    section == ".eh_frame"
 }
 
 /// Whether the linker makes what the relocation refers to: not thread-local storage (512 to 573, 1029), nor signed slots

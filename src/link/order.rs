@@ -1,0 +1,108 @@
+//! What input sections are called once they are put together, and in which order that is done.
+
+/// Output sections that collect the input sections named `.text.main` and so on.
+const COLLECTED: [&str; 11] = [
+    ".text",
+    ".rodata",
+    ".data.rel.ro",
+    ".data",
+    ".bss",
+    ".init_array",
+    ".fini_array",
+    ".preinit_array",
+    ".ctors",
+    ".dtors",
+    ".gcc_except_table",
+];
+
+/// Arrays of functions to be called at the start or the end. Each is one run of output sections, in the order of their
+/// priorities: `.init_array.00101` before `.init_array.00102` before `.init_array`.
+pub(super) const ARRAYS: [&str; 5] = [".preinit_array", ".init_array", ".fini_array", ".ctors", ".dtors"];
+
+/// The output section that collects input sections called `name`: one with a priority stays its own.
+pub(super) fn output_name(name: &str) -> &str {
+    if priority(name).is_some() {
+        return name;
+    }
+    COLLECTED.into_iter().find(|output| suffix(name, output).is_some()).unwrap_or(name)
+}
+
+/// When an output section is placed, among those of its protection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Step(u32);
+
+/// Before all others.
+pub(super) const FIRST: Step = Step(0);
+/// All that is neither below.
+const PLAIN: Step = FIRST;
+/// Zeros, which a file need not hold.
+pub(super) const ZEROS: Step = Step(u32::MAX - 1);
+/// The veneers, whose number is known last.
+pub(super) const VENEERS: Step = Step(u32::MAX);
+
+impl Step {
+    /// The step after this one.
+    pub(super) const fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// The step of an output section called `name`.
+pub(super) fn of(name: &str) -> Step {
+    let Some(array) = array_of(name) else { return PLAIN };
+    let family = ARRAYS.into_iter().position(|other| other == array).unwrap_or(0) as u32;
+    // 65536 priorities, and none.
+    let place = match (priority(name), array) {
+        (Some(priority), ".ctors" | ".dtors") => 1 + u32::from(priority),
+        (None, ".ctors" | ".dtors") => 0,
+        (Some(priority), _) => u32::from(priority),
+        (None, _) => 1 << 16,
+    };
+    Step(1 + (family << 17) + place)
+}
+
+/// Which of [`ARRAYS`] the output section `name` belongs to.
+pub(super) fn array_of(name: &str) -> Option<&'static str> {
+    ARRAYS.into_iter().find(|array| suffix(name, array).is_some())
+}
+
+/// The priority that a section of an array has in its name.
+fn priority(name: &str) -> Option<u16> {
+    suffix(name, array_of(name)?)?.strip_prefix('.')?.parse().ok()
+}
+
+/// What follows `prefix` in `name`: nothing, or a dot and more.
+fn suffix<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
+    name.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_collected_by_their_first_name() {
+        assert_eq!(output_name(".text.unlikely.main"), ".text");
+        assert_eq!(output_name(".data.rel.ro.local"), ".data.rel.ro");
+        assert_eq!(output_name(".data.table"), ".data");
+        assert_eq!(output_name(".textual"), ".textual");
+        assert_eq!(output_name("mine"), "mine");
+    }
+
+    #[test]
+    fn priorities_come_in_order_and_before_none() {
+        let run = [".init_array.00101", ".init_array.102", ".init_array.65535", ".init_array"];
+        assert!(run.map(of).is_sorted());
+        assert_eq!(output_name(run[0]), run[0]);
+        // Old constructors are called from the last to the first.
+        let run = [".ctors", ".ctors.00001", ".ctors.65535"];
+        assert!(run.map(of).is_sorted());
+        assert_eq!(output_name(".init_array.early"), ".init_array");
+    }
+
+    #[test]
+    fn plain_sections_come_first_and_veneers_last() {
+        assert!(of(".data") < of(".preinit_array.0"));
+        assert!(of(".dtors.65535") < ZEROS && ZEROS < VENEERS);
+    }
+}
