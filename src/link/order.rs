@@ -36,12 +36,12 @@ pub(super) const FIRST: Step = Step(0);
 /// All that is neither below.
 const PLAIN: Step = FIRST;
 /// Zeros, which a file need not hold.
-pub(super) const ZEROS: Step = Step(u32::MAX - 1);
+pub(super) const ZEROS: Step = Step(u32::MAX - 2);
 /// The veneers, whose number is known last.
-pub(super) const VENEERS: Step = Step(u32::MAX);
+pub(super) const VENEERS: Step = Step(u32::MAX - 1);
 
 impl Step {
-    /// The step after this one.
+    /// The step after this one; there is one after every step that a section has.
     pub(super) const fn after(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -103,6 +103,6 @@ mod tests {
     #[test]
     fn plain_sections_come_first_and_veneers_last() {
         assert!(of(".data") < of(".preinit_array.0"));
-        assert!(of(".dtors.65535") < ZEROS && ZEROS < VENEERS);
+        assert!(of(".dtors.65535") < ZEROS && ZEROS < VENEERS && VENEERS < VENEERS.after());
     }
 }
