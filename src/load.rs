@@ -1,34 +1,47 @@
 //! Running what was linked: objects go in, code that can be called comes out.
 
+//!
+//! An [`Image`] has not run; [`Image::start`] makes it [`Running`]: exceptions unwind through it, its initialisers have run,
+//! and dropping it runs its finalisers before the memory goes.
+
 #![allow(unsafe_code)]
+
+mod arrays;
+mod atexit;
+mod running;
+mod symbols;
+
+pub use running::Running;
+
+use arrays::Arrays;
+use symbols::Symbols;
 
 use crate::addr::Addr;
 use crate::arena::{self, Prot};
-use crate::link::{
-    Binding, CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure,
-};
+use crate::link::{CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure};
 use crate::mem::{self, Draft, Function, Reservation, Sealed};
 use crate::patch::Section;
 use core::fmt;
-use std::collections::HashMap;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
-/// Linked objects in executable memory. Dropping it gives the memory back.
+/// Linked objects in executable memory, none of whose code has run. Dropping it gives the memory back.
 #[derive(Debug)]
 pub struct Image {
     sealed: Vec<Sealed>,
     reservation: Reservation,
-    symbols: HashMap<String, Addr>,
+    symbols: Symbols,
     /// Where each segment begins, and the names of the output sections in it.
     segments: Vec<(Addr, String)>,
+    arrays: Arrays,
+    frames: Vec<Addr>,
 }
 
 impl Image {
     /// Links `inputs` into pages of `reservation`, pinned output sections elsewhere, and makes them executable.
     ///
     /// `resolve` is asked for the addresses of symbols that no object defines, `report` is told every failure; both are as
-    /// [`Plan::new`] has them.
+    /// [`Plan::new`] has them. `atexit`, which C libraries do not export, is brought along.
     ///
     /// # Errors
     ///
@@ -49,8 +62,9 @@ impl Image {
             sections.push(section);
             Ok(addr)
         };
-        let mut storage = Storage::new(measure(inputs, options.pins.len()));
-        let mut plan = Plan::new(inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
+        let inputs = atexit::beside(inputs);
+        let mut storage = Storage::new(measure(&inputs, options.pins.len()));
+        let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
 
         // A plan has its pinned segments first.
         let pinned = plan.segments().len() - sections.len();
@@ -65,10 +79,15 @@ impl Image {
         plan.commit(&mut memory).map_err(LoadError::Commit)?;
         drop(memory);
 
-        let symbols = symbols(&plan);
-        let segments = segments(&plan);
-        let sealed = drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?;
-        Ok(Self { sealed, reservation: reservation.clone(), symbols, segments })
+        let frames = plan.outputs().iter().filter(|output| output.name() == ".eh_frame" && output.size() > 0);
+        Ok(Self {
+            reservation: reservation.clone(),
+            symbols: Symbols::of(&plan),
+            segments: segments(&plan),
+            arrays: Arrays::of(&plan),
+            frames: frames.map(|output| output.addr()).collect(),
+            sealed: drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The image's reservation, drawn for people: all that lies in it, this image's segments with the names of their
@@ -83,7 +102,12 @@ impl Image {
 
     /// The address of the global symbol `name`.
     pub fn symbol(&self, name: &str) -> Option<Addr> {
-        self.symbols.get(name).copied()
+        self.symbols.by_name(name)
+    }
+
+    /// The function or datum that `addr` is in, local ones too: its name, and how many bytes into it.
+    pub fn symbol_at(&self, addr: Addr) -> Option<(&str, u64)> {
+        self.symbols.at(addr)
     }
 
     /// The function at `entry`, to be called.
@@ -105,6 +129,20 @@ impl Image {
         unsafe { sealed.ok_or(outside)?.function(entry) }
     }
 
+    /// The word at `at`, eight bytes of writable memory, as it is now.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Sealed::load`].
+    unsafe fn read(&self, at: Addr) -> Result<u64, mem::Error> {
+        let mut result = Err(mem::Error::Outside { addr: at, len: 8, prot: Prot::ReadWrite });
+        for sealed in &self.sealed {
+            // SAFETY: the caller's.
+            result = result.or_else(|_| unsafe { sealed.load(at) });
+        }
+        result
+    }
+
     /// Replaces the word at `slot`, eight bytes of writable memory, by `value`: re-points calls through a slot of the GOT.
     ///
     /// # Errors
@@ -118,10 +156,7 @@ impl Image {
         let mut result = Err(mem::Error::Outside { addr: slot, len: 8, prot: Prot::ReadWrite });
         for sealed in &self.sealed {
             // SAFETY: what `Sealed::store` asks for, the caller has promised.
-            result = unsafe { sealed.store(slot, value) };
-            if result.is_ok() {
-                break;
-            }
+            result = result.or_else(|_| unsafe { sealed.store(slot, value) });
         }
         result
     }
@@ -158,12 +193,6 @@ fn skip(section: Section<'_>, bytes: u64, prot: Prot) -> Result<Section<'_>, mem
 /// A length in this process; one that is too long is too long for any memory.
 fn to_len(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// The addresses of global symbols.
-fn symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> HashMap<String, Addr> {
-    let globals = plan.symbols().filter(|found| found.symbol.binding != Binding::Local);
-    globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect()
 }
 
 /// Where each segment's pages begin, and the names of its output sections.

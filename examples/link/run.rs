@@ -153,13 +153,16 @@ mod in_process {
             print!("{}", image.map());
         }
         let entry = image.symbol(job.entry).ok_or_else(|| format!("the entry {} is not defined", job.entry))?;
-        // SAFETY: the user says that the entry is a `main`; `image` and `libraries` live until it has returned.
-        let main: extern "C" fn(c_int, *mut *mut c_char) -> c_int = unsafe { image.function(entry)? };
         let args = job.options.argv().map(|arg: &OsStr| CString::new(arg.as_bytes())).collect::<Result<Vec<_>, _>>()?;
-        let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
-        argv.push(std::ptr::null_mut());
+        let mut argv: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
+        argv.push(std::ptr::null());
         std::io::stdout().flush()?;
-        let status = main(args.len() as c_int, argv.as_mut_ptr());
+        // SAFETY: the user wants the objects run; `image` and `libraries` live until `main` has returned.
+        let image = unsafe { image.start(&argv)? };
+        // SAFETY: the user says that the entry is a `main`.
+        let main: extern "C" fn(c_int, *const *const c_char) -> c_int = unsafe { image.function(entry)? };
+        let status = main(args.len() as c_int, argv.as_ptr());
+        drop(image);
         // What the program left in the C library's buffers, it would have written on its way out.
         // SAFETY: a null stream means all of them.
         unsafe { libc::fflush(std::ptr::null_mut()) };

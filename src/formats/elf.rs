@@ -226,7 +226,8 @@ impl<'data> Object<'data> for Elf<'data> {
         };
         let binding = match symbol.st_bind() {
             abi::STB_LOCAL => Binding::Local,
-            abi::STB_GLOBAL => Binding::Global,
+            // GNU's unique symbols are unique in a process; in a link they are global.
+            abi::STB_GLOBAL | abi::STB_GNU_UNIQUE => Binding::Global,
             abi::STB_WEAK => Binding::Weak,
             other => return Err(refuse(Problem::Unknown("symbol binding", other.into()))),
         };

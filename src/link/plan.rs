@@ -2,6 +2,7 @@
 
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::layout::Layout;
+use super::made::Made;
 use super::object::{Definition, Object};
 use super::route::{Action, Reference, Router, through_slot};
 use super::symbols::{Symbols, target_name};
@@ -14,6 +15,7 @@ use crate::patch::PatchError;
 use crate::reloc::Reason;
 use crate::veneer::{Callee, Island};
 use core::mem::replace;
+use core::ops::Range;
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -121,6 +123,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// The output sections; `.got` and `.plt`, the linker's own, come first.
     pub fn outputs(&self) -> &[Output<'data>] {
         self.layout.outputs()
+    }
+
+    /// Where the functions of `.init_array` lie, say, one address each, in the order of their priorities; `None` where there
+    /// are none. So for `.preinit_array`, `.fini_array`, `.ctors` and `.dtors`.
+    pub fn array(&self, name: &str) -> Option<Range<Addr>> {
+        let (start, stop) = (Made::Start(name), Made::Stop(name));
+        let at = |made: Made<'_>| made.addr(self.outputs(), self.layout.got().addr);
+        Some(at(start)..at(stop)).filter(|range| !range.is_empty())
     }
 
     /// The address of the global symbol `name`.

@@ -1,0 +1,92 @@
+//! `atexit`, which a C library links into each module instead of exporting it, so that a handler belongs to its module.
+
+use crate::arena::Prot;
+use crate::link::{
+    Binding, Content, Definition, Input, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+};
+use crate::reloc::Reloc;
+use std::vec::Vec;
+
+/// `inputs`, and the object that brings `atexit`.
+pub(super) fn beside<'o, 'data, O>(inputs: &'o [Input<'data, O>]) -> Vec<Input<'data, Member<'o, O>>> {
+    let given = inputs.iter().map(|input| Input { name: input.name, object: Member::Given(&input.object) });
+    given.chain([Input { name: "atexit", object: Member::Atexit }]).collect()
+}
+
+/// An object of an image.
+#[derive(Debug)]
+pub(super) enum Member<'o, O> {
+    Given(&'o O),
+    Atexit,
+}
+
+/// The words of llvm-mc 19 for `atexit(handler)`, which is `__cxa_atexit(handler, 0, &__dso_handle)`:
+///
+/// ```text
+/// adrp x2, __dso_handle
+/// add  x2, x2, :lo12:__dso_handle
+/// mov  x1, #0
+/// b    __cxa_atexit
+/// udf  #0
+/// ```
+const CODE: &[u8] =
+    &[0x02, 0x00, 0x00, 0x90, 0x42, 0x00, 0x00, 0x91, 0x01, 0x00, 0x80, 0xd2, 0x00, 0x00, 0x00, 0x14, 0, 0, 0, 0];
+
+const RELOCATIONS: [(u64, Reloc, usize); 3] =
+    [(0, Reloc::ADR_PREL_PG_HI21, 1), (4, Reloc::ADD_ABS_LO12_NC, 1), (12, Reloc::JUMP26, 2)];
+
+const SYMBOLS: [(&str, Definition); 3] = [
+    ("atexit", Definition::Section { index: 0, offset: 0 }),
+    ("__dso_handle", Definition::Undefined),
+    ("__cxa_atexit", Definition::Undefined),
+];
+
+impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
+    fn section_count(&self) -> usize {
+        match self {
+            Self::Given(object) => object.section_count(),
+            Self::Atexit => 2,
+        }
+    }
+
+    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
+        let kind = match (self, index) {
+            (Self::Given(object), _) => return object.section(index),
+            (Self::Atexit, 0) => Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(CODE) },
+            (Self::Atexit, 1) => Kind::Relocations { of: 0, count: RELOCATIONS.len() },
+            (Self::Atexit, _) => return Err(Part::Section(index).error(Problem::Index)),
+        };
+        Ok(Section { name: ".text", kind })
+    }
+
+    fn symbol_count(&self) -> usize {
+        match self {
+            Self::Given(object) => object.symbol_count(),
+            Self::Atexit => SYMBOLS.len(),
+        }
+    }
+
+    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        if let Self::Given(object) = self {
+            return object.symbol(index);
+        }
+        let &(name, definition) = SYMBOLS.get(index).ok_or(Part::Symbol(index).error(Problem::Index))?;
+        // Weak: an object that brings its own is preferred, and without a C library nothing calls it.
+        Ok(Symbol { name, definition, binding: Binding::Weak, hidden: false, function: true, size: 0 })
+    }
+
+    fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
+        if let Self::Given(object) = self {
+            return object.relocation(section, index);
+        }
+        let found = RELOCATIONS.get(index).ok_or(Part::Relocation(section, index).error(Problem::Index));
+        found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0 })
+    }
+
+    fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
+        match self {
+            Self::Given(object) => object.member(section, index),
+            Self::Atexit => Err(Part::Section(section).error(Problem::Index)),
+        }
+    }
+}

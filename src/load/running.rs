@@ -1,0 +1,90 @@
+//! An image whose code runs.
+
+use super::{Image, LoadError};
+use crate::mem::Error;
+use core::ffi::{c_char, c_int, c_void};
+use core::ops::Deref;
+use core::ptr;
+
+/// An image that was started: unwinders know its frames, and its initialisers have run.
+///
+/// Dropping it calls its `atexit` handlers, then its finalisers, as at the end of a process, and forgets its frames; then
+/// the memory goes back.
+#[derive(Debug)]
+pub struct Running {
+    image: Image,
+}
+
+type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+type Finaliser = unsafe extern "C" fn();
+
+unsafe extern "C" {
+    /// Of the unwinder (libgcc, libunwind): exceptions pass through the functions of this `.eh_frame`.
+    fn __register_frame(begin: *const c_void);
+    fn __deregister_frame(begin: *const c_void);
+    /// Of the C library (Itanium C++ ABI 3.3.6.3): calls and forgets the `atexit` handlers of a module.
+    fn __cxa_finalize(dso_handle: *const c_void);
+    static environ: *const *const c_char;
+}
+
+impl Image {
+    /// Registers the image's unwind tables and calls its initialisers, with `argv` as the arguments of the program.
+    ///
+    /// # Errors
+    ///
+    /// This is no AArch64 machine, or an initialiser is not in the image's text; the image is gone then, and those
+    /// initialisers before it have run.
+    ///
+    /// # Safety
+    ///
+    /// The image's initialisers, handlers and finalisers may be called, its unwind tables are true, and `argv` points to
+    /// strings and ends with a null pointer. What runs must not outlive the image: no thread, and no pointer to its code.
+    pub unsafe fn start(self, argv: &[*const c_char]) -> Result<Running, LoadError> {
+        if !cfg!(target_arch = "aarch64") {
+            return Err(Error::ForeignHost.into());
+        }
+        for frames in &self.frames {
+            // SAFETY: the output section `.eh_frame`, which ends with a length of zero, in sealed memory of the image.
+            unsafe { __register_frame(ptr::with_exposed_provenance(frames.get() as usize)) };
+        }
+        let running = Running { image: self };
+        // SAFETY: nothing of the image has run.
+        for entry in unsafe { running.image.initialisers() }? {
+            // SAFETY: the caller vouches for the initialisers.
+            let call: Initialiser = unsafe { running.image.function(entry) }?;
+            let count = argv.len().saturating_sub(1) as c_int;
+            // SAFETY: as above; `environ` is the C library's.
+            unsafe { call(count, argv.as_ptr(), environ) };
+        }
+        Ok(running)
+    }
+}
+
+impl Deref for Running {
+    type Target = Image;
+
+    fn deref(&self) -> &Image {
+        &self.image
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(handle) = self.image.arrays.dso_handle {
+            // SAFETY: the handlers are the image's, whose memory is still there.
+            unsafe { __cxa_finalize(ptr::with_exposed_provenance(handle.get() as usize)) };
+        }
+        // SAFETY: `start` asked that nothing of the image runs any more.
+        for entry in unsafe { self.image.finalisers() }.unwrap_or_default() {
+            // SAFETY: the caller of `start` vouched for the finalisers.
+            if let Ok(call) = unsafe { self.image.function::<Finaliser>(entry) } {
+                // SAFETY: as above.
+                unsafe { call() };
+            }
+        }
+        for frames in &self.image.frames {
+            // SAFETY: registered by `start`, once.
+            unsafe { __deregister_frame(ptr::with_exposed_provenance(frames.get() as usize)) };
+        }
+    }
+}
