@@ -9,12 +9,12 @@ use core::hint::black_box;
 use core::ops::RangeInclusive;
 
 #[unsafe(no_mangle)]
-pub fn check_addr(addr: Addr, other: Addr, addend: i64, offset: usize) -> (Addr, Addr, Addr, i64, bool) {
+pub fn prove_addr(addr: Addr, other: Addr, addend: i64, offset: usize) -> (Addr, Addr, Addr, i64, bool) {
     (addr.page(), addr.plus(addend), addr.at(offset), addr.distance_from(other), addr.is_aligned_to(other.get()))
 }
 
 #[unsafe(no_mangle)]
-pub fn check_insn(number: u8, other: u8, hw: Hw) -> [u32; 18] {
+pub fn prove_insn(number: u8, other: u8, hw: Hw) -> [u32; 18] {
     let (rd, rn) = (Reg::new(number), Reg::new(other));
     [
         insn::adr(rd),
@@ -39,12 +39,12 @@ pub fn check_insn(number: u8, other: u8, hw: Hw) -> [u32; 18] {
 }
 
 #[unsafe(no_mangle)]
-pub fn check_apply(reloc: Reloc, raw: u64, place: Addr, value: Value) -> (Result<u64, Reason>, Result<i64, Reason>) {
+pub fn prove_apply(reloc: Reloc, raw: u64, place: Addr, value: Value) -> (Result<u64, Reason>, Result<i64, Reason>) {
     (reloc.apply(raw, place, value), reloc.read(raw, place))
 }
 
 #[unsafe(no_mangle)]
-pub fn check_reloc(code: u32, place: Addr, value: Value) -> Option<(RangeInclusive<i64>, Reach, bool, Option<i64>)> {
+pub fn prove_reloc(code: u32, place: Addr, value: Value) -> Option<(RangeInclusive<i64>, Reach, bool, Option<i64>)> {
     let reloc = Reloc::from_elf(code)?;
     black_box((
         reloc.code(),
@@ -59,7 +59,7 @@ pub fn check_reloc(code: u32, place: Addr, value: Value) -> Option<(RangeInclusi
 }
 
 #[unsafe(no_mangle)]
-pub fn check_section(
+pub fn prove_section(
     bytes: &mut [u8],
     addr: Addr,
     endian: Endian,
@@ -78,14 +78,14 @@ pub fn check_section(
 }
 
 #[unsafe(no_mangle)]
-pub fn check_patch_all(section: &mut Section<'_>, fixups: &[Fixup], offset: u32, reloc: Reloc, value: Value) {
+pub fn prove_patch_all(section: &mut Section<'_>, fixups: &[Fixup], offset: u32, reloc: Reloc, value: Value) {
     let _ = section.check_all(&[Fixup::new(offset, reloc, value)]).map_err(drain);
     let _ = section.check_all(fixups).map_err(|failures| drain(failures.first().into_iter().chain(failures)));
     let _ = section.patch_all(fixups).map_err(drain);
 }
 
 #[unsafe(no_mangle)]
-pub fn check_arena(
+pub fn prove_arena(
     storage: &mut [Block],
     base: Addr,
     len: u64,
@@ -93,13 +93,13 @@ pub fn check_arena(
     segment: Segment,
 ) -> Result<u64, ArenaError> {
     let mut arena = Arena::new(storage, base, len, page)?;
-    check_lent_arena(&mut arena, Prot::ReadExec, len, base, segment)?;
+    prove_lent_arena(&mut arena, Prot::ReadExec, len, base, segment)?;
     black_box((arena.base(), arena.len(), arena.page()));
     Ok(arena.largest_free())
 }
 
 #[unsafe(no_mangle)]
-pub fn check_lent_arena(
+pub fn prove_lent_arena(
     arena: &mut Arena<&mut [Block]>,
     prot: Prot,
     len: u64,
@@ -117,6 +117,6 @@ pub fn check_lent_arena(
 }
 
 #[unsafe(no_mangle)]
-pub fn check_pages(bytes: u64, reach: Reach, distance: i64) -> (Option<PageSize>, bool, bool) {
+pub fn prove_pages(bytes: u64, reach: Reach, distance: i64) -> (Option<PageSize>, bool, bool) {
     (PageSize::from_bytes(bytes), reach.covers(distance), reach.spans(bytes))
 }

@@ -30,21 +30,21 @@ macro_rules! show {
 }
 
 show! {
-    check_show_addr Addr;
-    check_show_patch_error PatchError;
-    check_show_failures Failures<'_>;
-    check_show_arena_error ArenaError;
-    check_show_full Full;
-    check_show_misaligned Misaligned;
-    check_show_veneer_error VeneerError;
-    check_show_object_error ObjectError;
-    check_show_failure Failure<'_>;
-    check_show_refused Refused<u32>;
-    check_show_commit_error CommitError;
+    prove_show_addr Addr;
+    prove_show_patch_error PatchError;
+    prove_show_failures Failures<'_>;
+    prove_show_arena_error ArenaError;
+    prove_show_full Full;
+    prove_show_misaligned Misaligned;
+    prove_show_veneer_error VeneerError;
+    prove_show_object_error ObjectError;
+    prove_show_failure Failure<'_>;
+    prove_show_refused Refused<u32>;
+    prove_show_commit_error CommitError;
 }
 
 #[unsafe(no_mangle)]
-pub fn check_show_map(
+pub fn prove_show_map(
     buffer: &mut Buffer<'_>,
     arena: &Arena<&mut [Block]>,
     name: &dyn Fn(&Segment) -> Option<&'static str>,

@@ -10,13 +10,13 @@ type LentGot<'a> = Got<&'a mut [Entry]>;
 type LentIsland<'a> = Island<&'a mut [Cell]>;
 
 #[unsafe(no_mangle)]
-pub fn check_got_new(storage: &mut [Entry], base: Addr) -> Result<LentGot<'_>, Misaligned> {
+pub fn prove_got_new(storage: &mut [Entry], base: Addr) -> Result<LentGot<'_>, Misaligned> {
     black_box(Got::new([Entry::default(); 3], base)?);
     Got::new(storage, base)
 }
 
 #[unsafe(no_mangle)]
-pub fn check_got(
+pub fn prove_got(
     got: &mut LentGot<'_>,
     symbol: Symbol,
     content: Content,
@@ -31,18 +31,18 @@ pub fn check_got(
 }
 
 #[unsafe(no_mangle)]
-pub fn check_got_write(got: &LentGot<'_>, section: &mut Section<'_>) -> Result<(), PatchError> {
+pub fn prove_got_write(got: &LentGot<'_>, section: &mut Section<'_>) -> Result<(), PatchError> {
     got.write(section)
 }
 
 #[unsafe(no_mangle)]
-pub fn check_island_new(storage: &mut [Cell], base: Addr) -> Result<LentIsland<'_>, Misaligned> {
+pub fn prove_island_new(storage: &mut [Cell], base: Addr) -> Result<LentIsland<'_>, Misaligned> {
     black_box(Island::new([Cell::default(); 3], base)?);
     Island::new(storage, base)
 }
 
 #[unsafe(no_mangle)]
-pub fn check_island(island: &mut LentIsland<'_>, callee: Callee, other: Callee) -> Result<Addr, VeneerError> {
+pub fn prove_island(island: &mut LentIsland<'_>, callee: Callee, other: Callee) -> Result<Addr, VeneerError> {
     black_box((island.get(callee), island.remove(other)));
     black_box((island.base(), island.len(), island.is_empty(), island.capacity(), island.size()));
     drain(island.iter().map(|veneer| (veneer.form(), veneer.size())));
@@ -50,12 +50,12 @@ pub fn check_island(island: &mut LentIsland<'_>, callee: Callee, other: Callee) 
 }
 
 #[unsafe(no_mangle)]
-pub fn check_island_write(island: &LentIsland<'_>, section: &mut Section<'_>) -> Result<(), PatchError> {
+pub fn prove_island_write(island: &LentIsland<'_>, section: &mut Section<'_>) -> Result<(), PatchError> {
     island.write(section)
 }
 
 #[unsafe(no_mangle)]
-pub fn check_veneer(addr: Addr, callee: Callee) -> Result<usize, Misaligned> {
+pub fn prove_veneer(addr: Addr, callee: Callee) -> Result<usize, Misaligned> {
     let veneer = Veneer::new(addr, callee)?;
     black_box((veneer.addr(), veneer.callee(), veneer.form()));
     Ok(veneer.size())

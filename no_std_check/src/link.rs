@@ -11,19 +11,19 @@ use core::hint::black_box;
 type ElfInput<'data> = Input<'data, Elf<'data>>;
 
 #[unsafe(no_mangle)]
-pub fn check_elf(bytes: &[u8], section: usize, index: usize) -> Result<usize, ObjectError> {
+pub fn prove_elf(bytes: &[u8], section: usize, index: usize) -> Result<usize, ObjectError> {
     let object = Elf::parse(bytes)?;
     black_box((object.section(section)?, object.symbol(index)?, object.relocation(section, index)?));
     Ok(object.section_count() + object.symbol_count())
 }
 
 #[unsafe(no_mangle)]
-pub fn check_measure(inputs: &[ElfInput<'_>], pins: usize) -> Needs {
+pub fn prove_measure(inputs: &[ElfInput<'_>], pins: usize) -> Needs {
     measure(inputs, pins)
 }
 
 #[unsafe(no_mangle)]
-pub fn check_plan<'t, 'data>(
+pub fn prove_plan<'t, 'data>(
     inputs: &'t [ElfInput<'data>],
     options: &Options<'_, 'data>,
     tables: Tables<'t, 'data>,
@@ -35,7 +35,7 @@ pub fn check_plan<'t, 'data>(
 }
 
 #[unsafe(no_mangle)]
-pub fn check_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> Option<Addr> {
+pub fn prove_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> Option<Addr> {
     drain(plan.segments().iter().map(|segment| (segment.prot(), segment.addr(), segment.size())));
     drain(plan.outputs().iter().map(|output| (output.name(), output.prot(), output.addr(), output.segment())));
     drain(plan.symbols());
@@ -46,7 +46,7 @@ pub fn check_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> O
 }
 
 #[unsafe(no_mangle)]
-pub fn check_commit<'data>(
+pub fn prove_commit<'data>(
     plan: &mut Plan<'_, 'data, Elf<'data>>,
     memory: &mut [Section<'_>],
 ) -> Result<(), CommitError> {

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "plant_panic")]
 #[unsafe(no_mangle)]
-pub fn check_planted_panic(bytes: &[u8], index: usize) -> u8 {
+pub fn prove_planted_panic(bytes: &[u8], index: usize) -> u8 {
     bytes[index]
 }
 
@@ -11,7 +11,7 @@ mod planted_alloc {
     extern crate alloc;
 
     #[unsafe(no_mangle)]
-    pub fn check_planted_alloc(byte: u8) -> alloc::boxed::Box<u8> {
+    pub fn prove_planted_alloc(byte: u8) -> alloc::boxed::Box<u8> {
         alloc::boxed::Box::new(byte)
     }
 }
