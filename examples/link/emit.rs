@@ -99,6 +99,8 @@ pub fn executable<'data, O: Object<'data>>(
     writer.write_strtab_section_header();
     writer.write_symtab_section_header(local_count);
     writer.write_shstrtab_section_header();
+    // The gABI wants segments in the order of their addresses.
+    programs.sort_by_key(|program| (program.p_type != elf::PT_LOAD, program.p_vaddr));
     writer.write_headers_to(&mut headers, &programs)?;
     file[..headers.len()].copy_from_slice(&headers);
     Ok(file)

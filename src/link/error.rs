@@ -50,6 +50,8 @@ pub enum Cause<'a> {
     LeftOut,
     /// No output section has the name that was to be placed.
     NoOutput(&'a str),
+    /// Two addresses were given for an output section.
+    PlacedTwice(&'a str),
     /// An output section cannot be placed at an address that is not a multiple of its alignment.
     MisplacedOutput(&'a str, Addr, u64),
     /// Two output sections overlap.
@@ -162,6 +164,7 @@ impl fmt::Display for Cause<'_> {
             Self::Misaligned(error) => write!(f, "{error}"),
             Self::LeftOut => write!(f, "the target is in a section group that another object has"),
             Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),
+            Self::PlacedTwice(name) => write!(f, "{name} is to be placed at two addresses"),
             Self::MisplacedOutput(name, addr, align) => {
                 write!(f, "{name} cannot be placed at {addr}: it is not a multiple of {align:#x}")
             }

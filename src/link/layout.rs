@@ -210,6 +210,10 @@ impl<'t, 'data> Layout<'t, 'data> {
             report.failure(Failure::of("", Cause::NoOutput(pin.section)));
             return Ok(());
         };
+        if output.segment != NONE {
+            report.failure(Failure::of("", Cause::PlacedTwice(pin.section)));
+            return Ok(());
+        }
         if !pin.addr.is_aligned_to(output.align) {
             report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
         }
@@ -253,18 +257,23 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// The last byte of every segment must be in the address space, and no two may share one.
     fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
-        let name =
-            |segment| self.outputs().iter().find(|output| output.segment == segment).map_or("", |found| found.name);
         for (b, two) in (0..).zip(self.segments()) {
             two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Cause::TooBig)?;
             for (a, one) in (0..b).zip(self.segments()) {
-                let (from_one, from_two) = (two.addr.distance_from(one.addr), one.addr.distance_from(two.addr));
-                if from_one.cast_unsigned() < one.size || from_two.cast_unsigned() < two.size {
-                    report.failure(Failure::of("", Cause::Overlap(name(a), name(b))));
+                if overlap((one.addr, one.size), (two.addr, two.size)) {
+                    report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The name of the first output section of a segment that shares a byte with `other`.
+    fn first_in(&self, segment: u32, other: &Segment) -> &'data str {
+        let mut own = self.outputs().iter().filter(|output| output.segment == segment);
+        let shares = |output: &&Output<'_>| overlap((output.addr, output.size), (other.addr, other.size));
+        // Where no section does, the bytes between two do.
+        own.clone().find(shares).or_else(|| own.next()).map_or("", |found| found.name)
     }
 
     /// Cuts the veneers' section, the last of its segment, down to what is used.
@@ -343,4 +352,10 @@ fn order_of(number: usize, output: &Output<'_>) -> Step {
         _ if output.zeros => order::ZEROS,
         _ => order::of(output.name),
     }
+}
+
+/// Whether two runs of bytes, each an address and a length, share one. An empty run shares none, wherever it lies.
+fn overlap(one: (Addr, u64), two: (Addr, u64)) -> bool {
+    let holds = |(addr, len): (Addr, u64), start: Addr| start.distance_from(addr).cast_unsigned() < len;
+    one.1 > 0 && two.1 > 0 && (holds(one, two.0) || holds(two, one.0))
 }

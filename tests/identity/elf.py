@@ -1,0 +1,77 @@
+"""Reads as much of an ELF64 file as comparing two images wants."""
+
+import struct
+
+SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_GROUP = 1, 2, 4, 8, 17
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS = 1, 2, 4, 0x10, 0x20, 0x400
+SHN_UNDEF, SHN_COMMON = 0, 0xFFF2
+STB_LOCAL, STT_TLS, STT_GNU_IFUNC = 0, 6, 10
+
+
+class Section:
+    def __init__(self, index, fields, data):
+        self.index = index
+        self.header = 0
+        (self.name_at, self.type, self.flags, self.addr, self.offset, self.size, self.link, self.info, self.align, _) = fields
+        self.data = b"" if self.type == SHT_NOBITS else data[self.offset : self.offset + self.size]
+
+    def content(self):
+        return bytes(self.size) if self.type == SHT_NOBITS else self.data
+
+
+class Symbol:
+    def __init__(self, name, info, section, value, size):
+        self.name, self.section, self.value, self.size = name, section, value, size
+        self.bind, self.type = info >> 4, info & 15
+
+
+class Elf:
+    def __init__(self, path):
+        self.path = path
+        self.data = bytearray(open(path, "rb").read())
+        assert self.data[:6] == b"\x7fELF\x02\x01", path
+        at, size, count, names = self._header()
+        self.sections = []
+        for index in range(count):
+            section = Section(index, struct.unpack_from("<IIQQQQIIQQ", self.data, at + index * size), self.data)
+            section.header = at + index * size
+            self.sections.append(section)
+        for section in self.sections:
+            section.name = self._text(self.sections[names], section.name_at)
+        self.symbols = []
+        for table in (section for section in self.sections if section.type == SHT_SYMTAB):
+            strings = self.sections[table.link]
+            for name, info, _, section, value, length in struct.iter_unpack("<IBBHQQ", table.data):
+                self.symbols.append(Symbol(self._text(strings, name), info, section, value, length))
+
+    def _header(self):
+        (at,) = struct.unpack_from("<Q", self.data, 40)
+        size, count, names = struct.unpack_from("<HHH", self.data, 58)
+        return at, size, count, names
+
+    def _text(self, section, at):
+        return section.data[at : section.data.index(b"\0", at)].decode()
+
+    def relocations(self):
+        """Offset, code, symbol index and addend of every relocation, with the section it is for."""
+        for table in (section for section in self.sections if section.type == SHT_RELA):
+            for offset, info, addend in struct.iter_unpack("<QQq", table.data):
+                yield self.sections[table.info], offset, info & 0xFFFFFFFF, info >> 32, addend
+
+    def drop(self, names):
+        """Drops sections and the relocations for them, in memory and in the file's bytes."""
+        dropped = {section.index for section in self.sections if section.name in names}
+        for section in self.sections:
+            if section.index in dropped or section.type == SHT_RELA and section.info in dropped:
+                section.type = section.flags = 0
+                struct.pack_into("<IQ", self.data, section.header + 4, 0, 0)
+
+    def clear_flags(self, flags):
+        """Clears section flags, in memory and in the file's bytes."""
+        for section in self.sections:
+            section.flags &= ~flags
+            struct.pack_into("<Q", self.data, section.header + 8, section.flags)
+
+    def write(self, path):
+        self.path = path
+        open(path, "wb").write(self.data)

@@ -1,0 +1,139 @@
+#!/bin/sh
+# Makes the objects of the command line's tests in the folder $1 (bad, by default): what the linker refuses, each by its
+# name, and small programs. Made with clang 19.1.7, ld.lld 19.1.7 and yaml2obj 19.1.7 of Debian 12.
+set -eu
+out=${1:-$(cd "$(dirname "$0")" && pwd)/bad}
+mkdir -p "$out"
+cd "$out"
+
+assemble() { clang-19 --target="$2" $3 -c -x assembler - -o "$1.o"; }
+aarch64() { assemble "$1" aarch64-linux-gnu "${2:-}"; }
+
+# A program that ends with a status of its own, without and with arguments, and one that starts by itself.
+aarch64 status <<'S'
+    .globl main
+    .type main, %function
+main:
+    add w0, w0, #40
+    ret
+S
+aarch64 start <<'S'
+    .globl _start
+    .type _start, %function
+_start:
+    ldr x0, [sp]
+    add x0, x0, #60
+    mov x8, #94
+    svc #0
+S
+
+# Takes the address of a function through the GOT.
+aarch64 address <<'S'
+    .globl taken, main
+    .type taken, %function
+    .type main, %function
+taken:
+    ret
+main:
+    adrp x0, :got:taken
+    ldr x0, [x0, #:got_lo12:taken]
+    ret
+S
+
+# Refers to what no object defines, and defines what `twice` defines.
+aarch64 wants <<'S'
+    .globl main, one, other
+main:
+    bl absent_function
+    adrp x0, absent_data
+    bl absent_function
+    ret
+one:
+other:
+    .data
+    .xword absent_in_data
+S
+aarch64 twice <<'S'
+    .globl one, other
+one:
+other:
+    b absent_function
+S
+
+# Calls what --define gives; has data, zeros and a local symbol.
+aarch64 calls <<'S'
+    .globl main, table, zeros
+    .type main, %function
+main:
+    bl outside
+    adrp x0, :got:table
+    ldr x0, [x0, #:got_lo12:table]
+local_label:
+    ret
+    .data
+table:
+    .xword local_label
+    .size table, 8
+    .bss
+zeros:
+    .space 0x123
+S
+
+# What is not handled.
+aarch64 common <<'S'
+    .comm shared, 8, 8
+S
+aarch64 comdat <<'S'
+    .section .text.inline, "axG", %progbits, inline, comdat
+    ret
+S
+aarch64 tls <<'S'
+    .section .tbss, "awT", %nobits
+    .globl own
+own: .space 8
+S
+aarch64 tls-use <<'S'
+    .globl main
+main:
+    adrp x0, :gottprel:errno
+    ret
+S
+aarch64 ifunc <<'S'
+    .type chosen, %gnu_indirect_function
+    .globl chosen
+chosen: ret
+S
+aarch64 crel -Wa,--crel,--allow-experimental-crel <<'S'
+    bl main
+S
+aarch64 write-execute <<'S'
+    .section .both, "awx", %progbits
+    ret
+S
+assemble big-endian aarch64_be-linux-gnu '' <<'S'
+    ret
+S
+assemble x86 x86_64-linux-gnu '' <<'S'
+    ret
+S
+assemble elf32 armv7-linux-gnueabi '' <<'S'
+    bx lr
+S
+yaml2obj-19 -o rel.o - <<'Y'
+--- !ELF
+FileHeader: { Class: ELFCLASS64, Data: ELFDATA2LSB, Type: ET_REL, Machine: EM_AARCH64 }
+Sections:
+  - { Name: .text, Type: SHT_PROGBITS, Flags: [SHF_ALLOC, SHF_EXECINSTR], Content: "00000094" }
+  - Name: .rel.text
+    Type: SHT_REL
+    Info: .text
+    Link: .symtab
+    Relocations: [{ Offset: 0, Symbol: main, Type: R_AARCH64_CALL26 }]
+Symbols:
+  - { Name: main, Section: .text, Binding: STB_GLOBAL }
+Y
+# Without pages to map, for they are not to run.
+ld.lld-19 --nmagic --strip-all -e _start start.o -o executable
+ld.lld-19 --nmagic --strip-all -z noseparate-code -shared start.o -o shared.so
+rm -f archive.a
+llvm-ar-19 rcsD archive.a status.o
