@@ -2,6 +2,8 @@
 
 #[path = "link/emit.rs"]
 mod emit;
+#[path = "link/input.rs"]
+mod input;
 #[path = "link/options.rs"]
 mod options;
 #[path = "link/run.rs"]
@@ -18,11 +20,7 @@ use aarch64_reloc::link::{
 use options::Options;
 use start::Start;
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The object that comes with the crate: `link/hello.c`, compiled by `link/hello.sh`.
-const HELLO: &[u8] = include_bytes!("link/hello.o");
 
 /// Where an image begins whose address nothing decides.
 const BASE: u64 = 0x40_0000;
@@ -42,13 +40,12 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         print!("{}", options::HELP);
         return Ok(ExitCode::SUCCESS);
     }
-    let files = read(options)?;
+    let files = input::read(options)?;
     let entry = options.entry.as_deref().unwrap_or("main");
-    let mut inputs = Vec::new();
-    for File { name, bytes } in &files {
-        let object = Elf::parse(bytes).map_err(|error| format!("{name}: {error}"))?;
-        inputs.push(Input { name, object: AnyObject::Elf(object) });
-    }
+    let objects = input::select(&files, entry)?;
+    input::trace(options, &objects);
+    let (names, objects): (Vec<_>, Vec<_>) = objects.into_iter().map(|chosen| (chosen.name, chosen.object)).unzip();
+    let inputs: Vec<_> = names.iter().zip(objects).map(|(name, object)| Input { name, object }).collect();
     let pins: Vec<Pin<'_>> =
         options.places.iter().map(|(section, addr)| Pin { section, addr: Addr::new(*addr) }).collect();
     let job = Job { options, entry, pins: &pins };
@@ -65,24 +62,6 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         }
         None => run::run(&job, inputs),
     }
-}
-
-/// A file that was read.
-struct File {
-    name: String,
-    bytes: Vec<u8>,
-}
-
-fn read(options: &Options) -> Result<Vec<File>, Box<dyn Error>> {
-    if options.objects.is_empty() {
-        return Ok(vec![File { name: "hello.o".to_owned(), bytes: HELLO.to_vec() }]);
-    }
-    let read = |path: &PathBuf| {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
-        Ok(File { name, bytes })
-    };
-    options.objects.iter().map(read).collect()
 }
 
 /// What is linked, and how.

@@ -1,3 +1,7 @@
 //! The file formats, each translated at the edge into the linker's one view ([`Object`](crate::link::Object)).
 
+#[cfg(feature = "object")]
+pub mod archive;
 pub mod elf;
+#[cfg(feature = "object")]
+pub mod select;

@@ -4,6 +4,8 @@
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 // Floors: an import goes down this list, never up (`tests/floors.rs` checks it).
 
+#[cfg(feature = "object")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 

@@ -7,28 +7,49 @@ use std::path::PathBuf;
 pub const HELP: &str = "\
 Links relocatable AArch64 objects (ELF64), checks every relocation, and runs the result.
 
-usage: link [OPTIONS] OBJECT... [-- ARGS]
+usage: link [OPTIONS] FILE... [-- ARGS]
 
+FILE is an object, or an archive, whose members are linked as far as they are needed, whatever the order of the files.
+
+  -l NAME               link libNAME.a, from the first folder that has it
+  -L FOLDER             look there for what -l names
+  --whole-archive       link all members of the archives that follow,
+  --no-whole-archive    and from here on those that are needed
   --entry NAME          the function to call, as int NAME(int argc, char **argv) [main];
-                        an entry called _start is jumped to, and only in an emitted image
+   -e NAME              an entry called _start is jumped to, and only in an emitted image
   --define NAME=ADDR    the address of a symbol that no object defines
+   --defsym NAME=ADDR
   --base ADDR           link for this address
   --place SECTION=ADDR  put an output section, such as .text or .got, at this address
+   --section-start SECTION=HEX
   --no-rescue           use GOT slots and call veneers, and nothing else, for what is out of reach
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
-  --emit FILE           write the image as an ELF64 executable, and do not run it
+  --emit FILE, -o FILE  write the image as an ELF64 executable, and do not run it
   --map                 print where everything lies
+  --trace               print which objects are linked, in their order
+  --trace-symbol NAME   print which objects define or want this symbol
   --help                print this
 
 Without --emit the entry is called in this process on AArch64, with undefined symbols from the process itself;
 elsewhere qemu-aarch64 (version 10 or newer) runs the image where it is installed and nothing is undefined.
-Without OBJECT, an object that comes with the crate is linked. ADDR is decimal, or hexadecimal after 0x.
-The exit status is the program's, or 1 with one line for each error.
+Without FILE, an object that comes with the crate is linked. ADDR is decimal, or hexadecimal after 0x; HEX is
+hexadecimal with 0x or without, as GNU ld has it. The exit status is the program's, or 1 with one line for each error.
 ";
+
+/// A file that the command line names.
+#[derive(Debug)]
+pub struct Given {
+    pub path: PathBuf,
+    /// It is in one of the folders that `-L` names.
+    pub searched: bool,
+    /// Of an archive, all members are linked.
+    pub whole: bool,
+}
 
 #[derive(Debug, Default)]
 pub struct Options {
-    pub objects: Vec<PathBuf>,
+    pub files: Vec<Given>,
+    pub folders: Vec<PathBuf>,
     pub args: Vec<OsString>,
     pub entry: Option<String>,
     pub defines: Vec<(String, u64)>,
@@ -37,6 +58,8 @@ pub struct Options {
     pub load: Vec<PathBuf>,
     pub emit: Option<PathBuf>,
     pub map: bool,
+    pub trace: bool,
+    pub trace_symbols: Vec<String>,
     pub help: bool,
 }
 
@@ -49,20 +72,31 @@ impl Options {
             None => (&args[..], &[][..]),
         };
         let mut options = Self { args: rest.to_vec(), ..Self::default() };
+        let mut whole = false;
         let mut parser = lexopt::Parser::from_args(own);
         while let Some(arg) = parser.next()? {
             match arg {
-                Long("entry") => options.entry = Some(parser.value()?.string()?),
-                Long("define") => options.defines.push(parser.value()?.parse_with(name_and_addr)?),
+                Long("entry") | Short('e') => options.entry = Some(parser.value()?.string()?),
+                Long("define" | "defsym") => options.defines.push(parser.value()?.parse_with(name_and_addr)?),
                 Long("base") => options.base = Some(parser.value()?.parse_with(addr)?),
                 Long("place") => options.places.push(parser.value()?.parse_with(name_and_addr)?),
+                Long("section-start") => options.places.push(parser.value()?.parse_with(name_and_hex)?),
                 // Nothing else is used yet, whatever is said.
                 Long("no-rescue") => {}
                 Long("load") => options.load.push(parser.value()?.into()),
-                Long("emit") => options.emit = Some(parser.value()?.into()),
+                Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),
                 Long("map") => options.map = true,
+                Long("trace") => options.trace = true,
+                Long("trace-symbol") => options.trace_symbols.push(parser.value()?.string()?),
+                Long("whole-archive") => whole = true,
+                Long("no-whole-archive") => whole = false,
+                Short('L') => options.folders.push(parser.value()?.into()),
+                Short('l') => {
+                    let path = format!("lib{}.a", parser.value()?.string()?).into();
+                    options.files.push(Given { path, searched: true, whole });
+                }
                 Long("help") | Short('h') => options.help = true,
-                Value(object) => options.objects.push(object.into()),
+                Value(file) => options.files.push(Given { path: file.into(), searched: false, whole }),
                 other => return Err(other.unexpected()),
             }
         }
@@ -71,20 +105,32 @@ impl Options {
 
     /// The arguments that the program sees: its name first.
     pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
-        let name = self.objects.first().map_or(OsStr::new("link"), |object| object.as_os_str());
+        let name = self.files.first().map_or(OsStr::new("link"), |file| file.path.as_os_str());
         std::iter::once(name).chain(self.args.iter().map(OsString::as_os_str))
     }
 }
 
 fn name_and_addr(text: &str) -> Result<(String, u64), String> {
-    let (name, number) = text.split_once('=').ok_or("no '=' in it")?;
+    let (name, number) = name_and_number(text)?;
     Ok((name.to_owned(), addr(number)?))
 }
 
+fn name_and_hex(text: &str) -> Result<(String, u64), String> {
+    let (name, number) = name_and_number(text)?;
+    Ok((name.to_owned(), hex(number.strip_prefix("0x").unwrap_or(number))?))
+}
+
+fn name_and_number(text: &str) -> Result<(&str, &str), String> {
+    text.split_once('=').ok_or("no '=' in it".to_owned())
+}
+
 fn addr(text: &str) -> Result<u64, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map_err(|error| format!("{text}: {error}"))
+    match text.strip_prefix("0x") {
+        Some(digits) => hex(digits),
+        None => text.parse().map_err(|error| format!("{text}: {error}")),
+    }
+}
+
+fn hex(digits: &str) -> Result<u64, String> {
+    u64::from_str_radix(digits, 16).map_err(|error| format!("{digits}: {error}"))
 }
