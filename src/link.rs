@@ -7,6 +7,7 @@
 //!
 //! No step allocates. With `std`, `load` does all three into executable memory.
 
+mod bases;
 mod commit;
 mod error;
 mod groups;

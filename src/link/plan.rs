@@ -1,5 +1,6 @@
 //! The plan: everything is decided and checked, nothing is written.
 
+use super::bases::{self, is_tight};
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::layout::Layout;
 use super::made::Made;
@@ -79,7 +80,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place_common(&mut layout)?;
         symbols.resolve(inputs, &layout, resolve);
 
-        let counts = scan(inputs, firsts, &mut symbols, &layout, report);
+        let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
+        let mut counts = scan(inputs, firsts, &mut symbols, &layout, report);
+        counts.slots += near_slots;
         // A veneer to a slot nearby takes one cell, one to anywhere two; any call may need one where text is far apart.
         let near = layout.is_near(options.pins);
         layout.reserve(counts.slots, if near { counts.veneers } else { 2 * (counts.veneers + counts.calls) });
@@ -88,7 +91,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
         let got = Got::new(tables.slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let island = Island::new(tables.veneers, layout.plt().addr).map_err(Cause::Misaligned)?;
-        let router = Router { got, island };
+        let mut router = Router { got, island };
+        bases::make(inputs, firsts, &symbols, &layout, &mut router);
         let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };
         plan.check(report);
         plan.layout.trim_plt(plan.router.island.size());
@@ -154,7 +158,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let output = match (target.state, symbol.definition) {
             (State::Defined, _) => self.layout.output_of(target.section),
             (State::Common, _) => Some(self.layout.common_number()),
-            (State::External | State::Made, _) | (State::Absolute, Definition::Absolute(_)) => None,
+            (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
             _ => return None,
         };
         Some(Located { symbol, addr: target.addr, output, object: input.name })
@@ -202,10 +206,12 @@ fn scan<'data, O: Object<'data>>(
             Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
         };
         match site.reference(symbols, layout) {
-            Ok(Reference { reloc, number, target, addend, .. }) => {
+            Ok(Reference { reloc, base, number, target, addend, .. }) => {
                 let through_slot = through_slot(reloc, target, addend);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
-                if (through_slot || wants_slot(reloc)) && !replace(&mut target.slot, true) {
+                // A slot near another base than the first is counted already.
+                let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
+                if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
                     counts.slots += 1;
                 }
                 if through_slot && !replace(&mut target.veneer, true) {

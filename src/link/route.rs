@@ -1,9 +1,10 @@
 //! What a relocation of an object is given: the target itself, a slot of the GOT, or a veneer.
 
+use super::bases;
 use super::error::Cause;
 use super::tables::{Origin, State, Target, got_offset, is_call};
 use crate::addr::Addr;
-use crate::got::{self, Got, Symbol};
+use crate::got::{self, Got};
 use crate::insn::{self, Hw, PcRel};
 use crate::reloc::{Class, Reloc, Slot, Value};
 use crate::veneer::{self, Island};
@@ -16,9 +17,14 @@ pub(super) struct Reference<'a> {
     pub(super) place: Addr,
     /// The number of the input section that holds the place.
     pub(super) section: u32,
+    /// The number and the address of the object's base of the GOT.
+    pub(super) base: u32,
+    pub(super) got: Addr,
     /// The definition meant, and its number.
     pub(super) target: &'a Target,
     pub(super) number: u32,
+    /// `S`, as the object sees it.
+    pub(super) addr: Addr,
     /// `A`.
     pub(super) addend: i64,
 }
@@ -42,8 +48,8 @@ pub(super) struct Router<'t> {
 impl Router<'_> {
     /// What is done for `reference`, whose place holds `raw`. Asked again, it answers the same.
     pub(super) fn route(&mut self, reference: &Reference<'_>, raw: u64) -> Result<Action, Cause<'static>> {
-        let Reference { reloc, target, addend, .. } = *reference;
-        let target_addr = target.addr.plus(addend);
+        let Reference { reloc, target, addend, got, .. } = *reference;
+        let target_addr = reference.addr.plus(addend);
         let value = match reloc.takes() {
             Class::Any => Value::Addr(target_addr),
             Class::Slot if reloc == Reloc::GOTPCREL32 => Value::Slot(self.slot(reference)?.plus(addend)),
@@ -51,13 +57,12 @@ impl Router<'_> {
             Class::Offset => {
                 let Some(origin) = got_offset(reloc) else {
                     // GOTREL: S + A - GOT.
-                    let offset = target_addr.distance_from(self.got.base());
-                    return Ok(Action::Patch(Value::Offset(offset)));
+                    return Ok(Action::Patch(Value::Offset(target_addr.distance_from(got))));
                 };
-                let slot = self.plain_slot(reference)?;
+                let slot = self.plain_slot(reference)?.addr();
                 Value::Offset(match origin {
-                    Origin::Got => self.got.offset_of(slot),
-                    Origin::GotPage => self.got.page_offset_of(slot),
+                    Origin::Got => slot.distance_from(got),
+                    Origin::GotPage => slot.distance_from(got.page()),
                 })
             }
             Class::Addr if matches!(target.state, State::Null | State::LeftOut) => {
@@ -82,8 +87,13 @@ impl Router<'_> {
         }
     }
 
-    fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
-        self.got.slot_for(Symbol::new(reference.number.into()), reference.target.addr).map_err(Cause::Got)
+    /// The slot of the symbol: the one near the object's base, where that is wanted or there; else the one of all.
+    pub(super) fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
+        let &Reference { reloc, base, number, addr, .. } = reference;
+        let near = bases::key(base, number);
+        let is_near = bases::is_tight(reloc) || self.got.get(near, got::Kind::Gdat).is_some();
+        let key = if is_near { near } else { bases::key(0, number) };
+        self.got.slot_for(key, addr).map_err(Cause::Got)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::error::{Cause, Failure, Fatal};
 use super::layout::Layout;
-use super::made::made;
+use super::made::{Made, made};
 use super::names::Names;
 use super::object::{Binding, Definition, Object, Symbol};
 use super::tables::{First, NONE, State, Target};
@@ -119,8 +119,8 @@ impl<'t> Symbols<'t> {
             if !target.global || target.state != State::Undefined || target.definer != number as u32 {
                 continue;
             }
-            if made(name, |section| layout.has(section)).is_some() {
-                target.state = State::Made;
+            if let Some(made) = made(name, |section| layout.has(section)) {
+                target.state = if made == Made::Got { State::GotBase } else { State::Made };
             } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
                 (target.state, target.addr) = (State::External, addr);
             } else if target.weak {
@@ -153,6 +153,7 @@ impl<'t> Symbols<'t> {
                 State::Common => {
                     target.addr = Addr::new(layout.common().addr.get().wrapping_add(target.addr.get()));
                 }
+                State::GotBase => target.addr = layout.got().addr,
                 State::Made => {
                     let made = made(name, |section| layout.has(section));
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));

@@ -1,6 +1,7 @@
 //! The tables that linking needs, lent by the caller: how long they must be, and what is in them.
 
 use super::Input;
+use super::bases::is_tight;
 use super::object::{Binding, Kind, Object};
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -59,11 +60,14 @@ pub struct Tables<'t, 'data> {
     pub veneers: &'t mut [veneer::Cell],
 }
 
-/// Where an object's own records start in the tables of all.
+/// Where an object's own records start in the tables of all, and its share of the GOT.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct First {
     pub(super) section: usize,
     pub(super) symbol: usize,
+    /// The number and the address of the object's base of the GOT.
+    pub(super) base: u32,
+    pub(super) got: Addr,
 }
 
 /// Where an input section lies.
@@ -94,6 +98,8 @@ pub struct Target {
     /// The section that holds it, as an index in the table of sections, or [`NONE`].
     pub(super) section: u32,
     pub(super) state: State,
+    /// One more than the last base of the GOT that a slot near it is wanted of.
+    pub(super) near: u32,
     /// log2 of the alignment of a common symbol.
     pub(super) align: u8,
     pub(super) weak: bool,
@@ -110,7 +116,8 @@ pub struct Target {
 
 impl Target {
     pub(super) fn has_addr(&self) -> bool {
-        matches!(self.state, State::Defined | State::Common | State::Absolute | State::External | State::Made)
+        matches!(self.state, State::Defined | State::Common | State::Absolute | State::External)
+            || matches!(self.state, State::Made | State::GotBase)
     }
 }
 
@@ -134,6 +141,8 @@ pub(super) enum State {
     External,
     /// No object, but the linker makes it.
     Made,
+    /// No object: it is the base of the GOT, of each object its own.
+    GotBase,
     /// A section that is not loaded.
     NotLoaded,
     /// Nothing, which is lawful for a weak symbol.
@@ -240,7 +249,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
     let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
     let mut globals = 0;
-    let (mut to_slot, mut calls) = (0_usize, 0_usize);
+    let (mut to_slot, mut near, mut calls) = (0_usize, 0_usize, 0_usize);
     for Input { object, .. } in inputs {
         needs.sections += object.section_count();
         needs.symbols += object.symbol_count();
@@ -253,6 +262,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                 Ok(Kind::Relocations { count, .. }) => {
                     for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
                         to_slot += usize::from(wants_slot(relocation.reloc));
+                        near += usize::from(is_tight(relocation.reloc));
                         calls += usize::from(is_call(relocation.reloc));
                     }
                 }
@@ -263,7 +273,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // At most half of the buckets are in use.
     needs.names = 2 * globals;
     needs.output_names = 2 * needs.outputs;
-    needs.slots = (to_slot + calls).min(needs.symbols);
+    // A symbol has one slot, and perhaps one more near each base of the GOT.
+    needs.slots = (to_slot + calls).min(needs.symbols + near);
     // A veneer to anywhere takes two cells.
     needs.veneers = 2 * calls;
     needs

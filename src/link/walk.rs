@@ -75,7 +75,9 @@ impl<'data> Site<'data> {
         let place = start.plus(offset.cast_signed());
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
-        Ok(Reference { reloc, place, section: self.number, target, number, addend })
+        let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
+        let Self { first: First { base, got, .. }, number: section, .. } = *self;
+        Ok(Reference { reloc, place, section, base, got, target, number, addr, addend })
     }
 
     /// The bytes of the place, as the object has them.
