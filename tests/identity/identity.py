@@ -3,8 +3,8 @@
 usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and counted: objects with
-thread-local storage, indirect functions, common symbols, section groups or sections both writable and executable, which
-the linker refuses; and those that define again what one before them defines. What none defines, a stub object does.
+thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
+common symbols, which linkers order as they like; and those that define again what one before them defines. What none defines, a stub object does.
 Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not; .eh_frame, which ld.lld
 rewrites, and the notes that it merges are dropped.
 
@@ -54,14 +54,12 @@ def reason_to_leave_out(object, defined):
         return "thread-local storage"
     if any(flag & elf.SHF_WRITE and flag & elf.SHF_EXECINSTR for flag in flags):
         return "writable and executable"
-    if any(section.type == elf.SHT_GROUP for section in object.sections):
-        return "section groups"
     if any(symbol.type == elf.STT_TLS for symbol in object.symbols):
         return "thread-local storage"
     if any(symbol.type == elf.STT_GNU_IFUNC for symbol in object.symbols):
         return "indirect functions"
     if any(symbol.section == elf.SHN_COMMON for symbol in object.symbols):
-        return "common symbols"
+        return "common symbols, which linkers order as they like"
     unknown = {code for of, _, code, _, _ in object.relocations() if of.flags & elf.SHF_ALLOC} - set(KINDS)
     if unknown:
         return "relocations " + " ".join(map(str, sorted(unknown)))
@@ -71,7 +69,10 @@ def reason_to_leave_out(object, defined):
 
 
 def strong(object):
-    return {symbol.name for symbol in object.symbols if symbol.bind == 1 and symbol.section != elf.SHN_UNDEF}
+    """What must be defined once: not what lies in a group."""
+    grouped = object.group_members({None})
+    return {symbol.name for symbol in object.symbols
+            if symbol.bind in elf.STRONG and symbol.section != elf.SHN_UNDEF and symbol.section not in grouped}
 
 
 def prepare(paths, folder, tools):
@@ -104,10 +105,11 @@ def prepare(paths, folder, tools):
 
 def lay_out(objects):
     """Output sections by name: address, size; and where each input section lies."""
-    sizes, aligns, prots, offsets = {}, {}, {}, {}
+    sizes, aligns, prots, offsets, groups = {}, {}, {}, {}, set()
     for object in objects:
+        left_out = object.group_members(groups)
         for section in object.sections:
-            if not section.flags & elf.SHF_ALLOC:
+            if not section.flags & elf.SHF_ALLOC or section.index in left_out:
                 continue
             name = output_name(section.name)
             prot = section.flags & (elf.SHF_WRITE | elf.SHF_EXECINSTR)
