@@ -4,9 +4,9 @@ usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and counted: objects with
 thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
-common symbols, which linkers order as they like; and those that define again what one before them defines. What none defines, a stub object does.
-Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not; .eh_frame, which ld.lld
-rewrites, and the notes that it merges are dropped.
+common symbols, which linkers order as they like; and those that define again what one before them defines. What none
+defines, a stub object does. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
+.eh_frame, which ld.lld rewrites, and the notes that it merges are dropped.
 
 A load from the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
 hold. Every other byte of every section must be the same. Prints how many relocations of each kind were compared.
@@ -22,9 +22,9 @@ import tempfile
 
 import elf
 
-# What src/link/layout.rs collects; a section of another name is an output section of its own.
-COLLECTED = (".text .rodata .data.rel.ro .data .bss .init_array .fini_array .preinit_array .ctors .dtors .eh_frame "
-             ".gcc_except_table .sdata .sbss").split()
+# What src/link/order.rs collects; a section of another name is an output section of its own.
+ARRAYS = ".preinit_array .init_array .fini_array .ctors .dtors".split()
+COLLECTED = ".text .rodata .data.rel.ro .data .bss .gcc_except_table".split() + ARRAYS
 DROPPED = [".eh_frame", ".note.gnu.property", ".note.ABI-tag", ".note.GNU-stack", ".comment"]
 KINDS = {}
 for line in """NONE 0 ABS64 257 ABS32 258 ABS16 259 PREL64 260 PREL32 261 PREL16 262 MOVW_UABS_G0 263 MOVW_UABS_G0_NC 264
@@ -40,6 +40,9 @@ GOT_KINDS = {309, 311, 312, 313, 315}
 
 
 def output_name(name):
+    array, _, priority = name.rpartition(".")
+    if array in ARRAYS and priority.isdigit():
+        return name
     return next((output for output in COLLECTED if name == output or name.startswith(output + ".")), name)
 
 
