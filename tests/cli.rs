@@ -102,14 +102,11 @@ fn a_command_line_that_makes_no_sense_is_refused() {
 fn what_is_not_handled_is_refused_by_its_name() {
     let cases = [
         ("../make.sh", "not an ELF file"),
-        ("archive.a", "an archive"),
         ("x86.o", "unknown machine 62"),
         ("elf32.o", "a 32-bit object (ELF32)"),
         ("big-endian.o", "a big-endian object"),
         ("executable", "an executable"),
         ("shared.so", "a shared object"),
-        ("common.o", "symbol 1: not supported: common symbols (SHN_COMMON)"),
-        ("comdat.o", "section 3: not supported: section groups (COMDAT, SHT_GROUP)"),
         ("tls.o", "section 3: not supported: thread-local storage (SHF_TLS)"),
         ("tls-use.o", "R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21 is not supported"),
         ("ifunc.o", "symbol 2: not supported: indirect functions (STT_GNU_IFUNC)"),
@@ -152,6 +149,15 @@ fn everything_that_is_wrong_is_listed() {
             "twice.o: .text+0x0: undefined (symbol 'absent_function')",
         ]
     );
+}
+
+#[test]
+fn common_symbols_and_groups_are_shared_by_objects() {
+    // Each object twice: what they bring is there once.
+    let Some(bytes) = emitted(&["common.o", "common.o", "comdat.o", "comdat.o"]) else { return };
+    let file = ElfBytes::<LittleEndian>::minimal_parse(&bytes).unwrap();
+    assert_eq!(section(&file, "COMMON").sh_size, 8);
+    assert_eq!(section(&file, ".text").sh_size, 4);
 }
 
 #[test]
@@ -236,8 +242,9 @@ fn status_and_arguments_are_passed_on() {
     if !cfg!(target_arch = "aarch64") && common::require("qemu-aarch64").is_none() {
         return;
     }
-    let cases: [(&[&str], i32); 4] = [
+    let cases: [(&[&str], i32); 5] = [
         (&["status.o"], 41),
+        (&["archive.a"], 41),
         (&["status.o", "--", "one", "--help"], 43),
         (&["status.o", "--base", "0x7000000000", "--", "one"], 42),
         (&["status.o", "--place", ".text=0x5550000000", "--", "one"], 42),

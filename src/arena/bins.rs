@@ -136,6 +136,8 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Storage for T {}
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use std::vec::Vec;
 
     use super::super::block::State;

@@ -5,6 +5,8 @@ import struct
 SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_GROUP = 1, 2, 4, 8, 17
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS = 1, 2, 4, 0x10, 0x20, 0x400
 SHN_UNDEF, SHN_COMMON = 0, 0xFFF2
+GRP_COMDAT = 1
+STRONG = {1, 10}
 STB_LOCAL, STT_TLS, STT_GNU_IFUNC = 0, 6, 10
 
 
@@ -57,6 +59,19 @@ class Elf:
         for table in (section for section in self.sections if section.type == SHT_RELA):
             for offset, info, addend in struct.iter_unpack("<QQq", table.data):
                 yield self.sections[table.info], offset, info & 0xFFFFFFFF, info >> 32, addend
+
+    def group_members(self, known):
+        """Members of the COMDAT groups in `known`, which the others join; with None in there, of all groups."""
+        members = set()
+        for section in (section for section in self.sections if section.type == SHT_GROUP):
+            words = struct.unpack(f"<{section.size // 4}I", section.data)
+            signature = self.symbols[section.info]
+            key = signature.name or self.sections[signature.section].name
+            if words[0] == GRP_COMDAT and (None in known or key in known):
+                members.update(words[1:])
+            elif words[0] == GRP_COMDAT:
+                known.add(key)
+        return members
 
     def drop(self, names):
         """Drops sections and the relocations for them, in memory and in the file's bytes."""

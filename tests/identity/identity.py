@@ -3,10 +3,10 @@
 usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and counted: objects with
-thread-local storage, indirect functions, common symbols, section groups or sections both writable and executable, which
-the linker refuses; and those that define again what one before them defines. What none defines, a stub object does.
-Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not; .eh_frame, which ld.lld
-rewrites, and the notes that it merges are dropped.
+thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
+common symbols, which linkers order as they like; and those that define again what one before them defines. What none
+defines, a stub object does. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
+.eh_frame, which ld.lld rewrites, and the notes that it merges are dropped.
 
 A load from the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
 hold. Every other byte of every section must be the same. Prints how many relocations of each kind were compared.
@@ -22,9 +22,9 @@ import tempfile
 
 import elf
 
-# What src/link/layout.rs collects; a section of another name is an output section of its own.
-COLLECTED = (".text .rodata .data.rel.ro .data .bss .init_array .fini_array .preinit_array .ctors .dtors .eh_frame "
-             ".gcc_except_table .sdata .sbss").split()
+# What src/link/order.rs collects; a section of another name is an output section of its own.
+ARRAYS = ".preinit_array .init_array .fini_array .ctors .dtors".split()
+COLLECTED = ".text .rodata .data.rel.ro .data .bss .gcc_except_table".split() + ARRAYS
 DROPPED = [".eh_frame", ".note.gnu.property", ".note.ABI-tag", ".note.GNU-stack", ".comment"]
 KINDS = {}
 for line in """NONE 0 ABS64 257 ABS32 258 ABS16 259 PREL64 260 PREL32 261 PREL16 262 MOVW_UABS_G0 263 MOVW_UABS_G0_NC 264
@@ -40,6 +40,9 @@ GOT_KINDS = {309, 311, 312, 313, 315}
 
 
 def output_name(name):
+    array, _, priority = name.rpartition(".")
+    if array in ARRAYS and priority.isdigit():
+        return name
     return next((output for output in COLLECTED if name == output or name.startswith(output + ".")), name)
 
 
@@ -54,14 +57,12 @@ def reason_to_leave_out(object, defined):
         return "thread-local storage"
     if any(flag & elf.SHF_WRITE and flag & elf.SHF_EXECINSTR for flag in flags):
         return "writable and executable"
-    if any(section.type == elf.SHT_GROUP for section in object.sections):
-        return "section groups"
     if any(symbol.type == elf.STT_TLS for symbol in object.symbols):
         return "thread-local storage"
     if any(symbol.type == elf.STT_GNU_IFUNC for symbol in object.symbols):
         return "indirect functions"
     if any(symbol.section == elf.SHN_COMMON for symbol in object.symbols):
-        return "common symbols"
+        return "common symbols, which linkers order as they like"
     unknown = {code for of, _, code, _, _ in object.relocations() if of.flags & elf.SHF_ALLOC} - set(KINDS)
     if unknown:
         return "relocations " + " ".join(map(str, sorted(unknown)))
@@ -71,7 +72,10 @@ def reason_to_leave_out(object, defined):
 
 
 def strong(object):
-    return {symbol.name for symbol in object.symbols if symbol.bind == 1 and symbol.section != elf.SHN_UNDEF}
+    """What must be defined once: not what lies in a group."""
+    grouped = object.group_members({None})
+    return {symbol.name for symbol in object.symbols
+            if symbol.bind in elf.STRONG and symbol.section != elf.SHN_UNDEF and symbol.section not in grouped}
 
 
 def prepare(paths, folder, tools):
@@ -104,10 +108,11 @@ def prepare(paths, folder, tools):
 
 def lay_out(objects):
     """Output sections by name: address, size; and where each input section lies."""
-    sizes, aligns, prots, offsets = {}, {}, {}, {}
+    sizes, aligns, prots, offsets, groups = {}, {}, {}, {}, set()
     for object in objects:
+        left_out = object.group_members(groups)
         for section in object.sections:
-            if not section.flags & elf.SHF_ALLOC:
+            if not section.flags & elf.SHF_ALLOC or section.index in left_out:
                 continue
             name = output_name(section.name)
             prot = section.flags & (elf.SHF_WRITE | elf.SHF_EXECINSTR)
