@@ -236,6 +236,13 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         self.slots.end() as usize * SLOT
     }
 
+    /// The symbol whose entry begins at `slot`.
+    pub fn symbol_of(&self, slot: Slot) -> Option<Symbol> {
+        let unit = u32::try_from(self.offset_of(slot) / SLOT as i64).ok()?;
+        let key = self.slots.get(unit)?.key();
+        (self.slot(unit) == slot).then_some(Symbol(key.id))
+    }
+
     /// The entries, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol, Slot, Content)> {
         self.slots.iter().filter_map(|(unit, record)| {

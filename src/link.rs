@@ -18,8 +18,10 @@ mod object;
 mod order;
 mod plan;
 mod route;
+mod scan;
 mod symbols;
 mod tables;
+mod view;
 mod walk;
 
 pub use error::{Cause, CommitError, Failure, Refused};

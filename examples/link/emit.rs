@@ -4,9 +4,11 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::link::{Binding, CommitError, Located, Object, Plan, Symbol};
 use aarch64_reloc::patch::Section;
+use aarch64_reloc::veneer::Callee;
 use object::elf;
 use object::write::StringId;
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SinglePhaseWriter, Sym, Writer};
+use std::collections::HashMap;
 
 /// Every AArch64 page size divides it, so that the image can be mapped whatever the system's.
 pub const ALIGN: u64 = 0x1_0000;
@@ -68,7 +70,13 @@ pub fn executable<'data, O: Object<'data>>(
 
     // Sections of no size have no header: an index in the plan is not one in the file.
     let kept = |index: usize| plan.outputs().get(index).is_some_and(|output| output.size() > 0);
-    let number = |index: usize| 1 + (0..index).filter(|&before| kept(before)).count() as u32;
+    let mut count = 0;
+    let numbers = (0..plan.outputs().len()).map(|index| {
+        count += u32::from(kept(index));
+        count
+    });
+    let numbers: Vec<u32> = numbers.collect();
+    let number = |index: usize| numbers[index];
     let names: Vec<StringId> =
         plan.outputs().iter().map(|output| writer.add_section_name(output.name().as_bytes())).collect();
     let local_count = write_symbols(&mut writer, plan, &made, &number, &kept);
@@ -122,8 +130,15 @@ fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Ve
 
 /// Symbols of the linker: name, address, size, output section.
 fn made_symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(String, u64, u64, usize)> {
+    let names: HashMap<Addr, &str> = plan.symbols().map(|found| (found.addr, found.symbol.name)).collect();
     let slots = plan.slots().map(|(name, addr)| (format!("{name}@got"), addr.get(), 8, 0));
-    let veneers = plan.veneers().map(|(name, addr, size)| (format!("{name}@plt"), addr.get(), size as u64, 1));
+    let veneers = plan.veneers().map(|(veneer, name)| {
+        let name = match veneer.callee() {
+            Callee::Addr(addr) => names.get(&addr).unwrap_or(&name),
+            Callee::Slot(_) => name,
+        };
+        (format!("{name}@plt"), veneer.addr().get(), veneer.size() as u64, 1)
+    });
     slots.chain(veneers).collect()
 }
 

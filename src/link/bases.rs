@@ -32,6 +32,11 @@ pub(super) fn key(base: u32, number: u32) -> Symbol {
     Symbol::new(u64::from(base) << 32 | u64::from(number))
 }
 
+/// The symbol of a slot's key.
+pub(super) fn number(key: Symbol) -> u32 {
+    key.get() as u32
+}
+
 /// Gives each object its base, and counts the slots of all bases but the first.
 pub(super) fn assign<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],

@@ -1,22 +1,20 @@
 //! The plan: everything is decided and checked, nothing is written.
 
-use super::bases::{self, is_tight};
+use super::bases;
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::layout::Layout;
-use super::made::Made;
-use super::object::{Definition, Object};
-use super::route::{Action, Reference, Router, through_slot};
-use super::symbols::{Symbols, target_name};
-use super::tables::{First, Output, Segment, State, Tables, Target, is_call, wants_slot};
+use super::object::Object;
+use super::route::{Action, Reference, Router};
+use super::scan::scan;
+use super::symbols::Symbols;
+use super::tables::{First, Tables};
 use super::walk::{Site, for_each_relocation};
-use super::{Input, Located, Options, Report, Request, Summary};
+use super::{Input, Options, Report, Request, Summary};
 use crate::addr::Addr;
-use crate::got::{Got, Symbol as Key};
+use crate::got::Got;
 use crate::patch::PatchError;
 use crate::reloc::Reason;
-use crate::veneer::{Callee, Island};
-use core::mem::replace;
-use core::ops::Range;
+use crate::veneer::Island;
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -28,7 +26,7 @@ pub struct Plan<'t, 'data, O> {
     pub(super) symbols: Symbols<'t>,
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
-    summary: Summary,
+    pub(super) summary: Summary,
 }
 
 impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
@@ -113,133 +111,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
         });
     }
-
-    /// What was planned, in numbers.
-    pub fn summary(&self) -> Summary {
-        self.summary
-    }
-
-    /// The segments, each of which wants memory of its own.
-    pub fn segments(&self) -> &[Segment] {
-        self.layout.segments()
-    }
-
-    /// The output sections; `.got` and `.plt`, the linker's own, come first.
-    pub fn outputs(&self) -> &[Output<'data>] {
-        self.layout.outputs()
-    }
-
-    /// Where the functions of `.init_array` lie, say, one address each, in the order of their priorities; `None` where there
-    /// are none. So for `.preinit_array`, `.fini_array`, `.ctors` and `.dtors`.
-    pub fn array(&self, name: &str) -> Option<Range<Addr>> {
-        let (start, stop) = (Made::Start(name), Made::Stop(name));
-        let at = |made: Made<'_>| made.addr(self.outputs(), self.layout.got().addr);
-        Some(at(start)..at(stop)).filter(|range| !range.is_empty())
-    }
-
-    /// The address of the global symbol `name`.
-    pub fn find(&self, name: &str) -> Option<Addr> {
-        let number = self.symbols.find(self.inputs, name)?;
-        let target = self.symbols.targets().get(number as usize)?;
-        target.has_addr().then_some(target.addr)
-    }
-
-    /// Every named symbol that has an address, local ones too, in the order of the objects.
-    pub fn symbols(&self) -> impl Iterator<Item = Located<'data>> {
-        (0..).zip(self.symbols.targets()).filter_map(|(number, target)| self.located(number, target))
-    }
-
-    fn located(&self, number: u32, target: &Target) -> Option<Located<'data>> {
-        let input = self.inputs.get(target.object as usize)?;
-        let symbol = input.object.symbol(target.index as usize).ok()?;
-        if symbol.name.is_empty() || target.definer != number {
-            return None;
-        }
-        let output = match (target.state, symbol.definition) {
-            (State::Defined, _) => self.layout.output_of(target.section),
-            (State::Common, _) => Some(self.layout.common_number()),
-            (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
-            _ => return None,
-        };
-        Some(Located { symbol, addr: target.addr, output, object: input.name })
-    }
-
-    /// The slots of the GOT: the name of the symbol that each is for, and its address.
-    pub fn slots(&self) -> impl Iterator<Item = (&'data str, Addr)> {
-        self.router.got.iter().map(|(symbol, slot, _)| (self.name(symbol), slot.addr()))
-    }
-
-    /// The veneers: the name of the symbol that each leads to, its address and its size in bytes. The name is empty where
-    /// the target is no symbol's but an address inside a section.
-    pub fn veneers(&self) -> impl Iterator<Item = (&'data str, Addr, usize)> {
-        self.router.island.iter().map(|veneer| {
-            let name = match veneer.callee() {
-                Callee::Slot(slot) => {
-                    self.router.got.iter().find(|&(_, of, _)| of == slot).map_or("", |(symbol, ..)| self.name(symbol))
-                }
-                Callee::Addr(addr) => {
-                    let mut functions = self.symbols().filter(|found| found.addr == addr);
-                    functions.next().map_or("", |found| found.symbol.name)
-                }
-            };
-            (name, veneer.addr(), veneer.size())
-        })
-    }
-
-    fn name(&self, symbol: Key) -> &'data str {
-        target_name(self.inputs, self.symbols.targets(), symbol.get() as u32)
-    }
-}
-
-/// Reports what cannot be linked wherever it lies, and counts the slots and veneers that the rest needs.
-fn scan<'data, O: Object<'data>>(
-    inputs: &[Input<'data, O>],
-    firsts: &[First],
-    symbols: &mut Symbols<'_>,
-    layout: &Layout<'_, 'data>,
-    report: &mut Report<'_>,
-) -> Counts {
-    let mut counts = Counts::default();
-    for_each_relocation(inputs, firsts, |site| {
-        let site = match site {
-            Ok(site) => site,
-            Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
-        };
-        match site.reference(symbols, layout) {
-            Ok(Reference { reloc, base, number, target, addend, .. }) => {
-                let through_slot = through_slot(reloc, target, addend);
-                let Some(target) = symbols.get_mut(number as usize) else { return };
-                // A slot near another base than the first is counted already.
-                let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
-                if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
-                    counts.slots += 1;
-                }
-                if through_slot && !replace(&mut target.veneer, true) {
-                    counts.veneers += 1;
-                }
-                counts.calls += usize::from(is_call(reloc) && !through_slot);
-            }
-            Err(Some(cause)) => {
-                let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
-                let again = own.is_some_and(|own| cause == Cause::Undefined && replace(&mut own.reported, true));
-                if !again {
-                    site.report(cause, inputs, symbols, report);
-                }
-            }
-            Err(None) => {}
-        }
-    });
-    counts
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    /// Distinct symbols that want a slot.
-    slots: usize,
-    /// Distinct symbols that are called through one.
-    veneers: usize,
-    /// All other calls.
-    calls: usize,
 }
 
 /// Checks that `reference` fits what it is given.

@@ -1,0 +1,63 @@
+//! The pass before there are addresses.
+
+use super::bases::is_tight;
+use super::error::{Cause, Failure};
+use super::layout::Layout;
+use super::object::Object;
+use super::route::{Reference, through_slot};
+use super::symbols::Symbols;
+use super::tables::{First, is_call, wants_slot};
+use super::walk::for_each_relocation;
+use super::{Input, Report};
+use core::mem::replace;
+
+/// Reports what cannot be linked wherever it lies, and counts the slots and veneers that the rest needs.
+pub(super) fn scan<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    firsts: &[First],
+    symbols: &mut Symbols<'_>,
+    layout: &Layout<'_, 'data>,
+    report: &mut Report<'_>,
+) -> Counts {
+    let mut counts = Counts::default();
+    for_each_relocation(inputs, firsts, |site| {
+        let site = match site {
+            Ok(site) => site,
+            Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
+        };
+        match site.reference(symbols, layout) {
+            Ok(Reference { reloc, base, number, target, addend, .. }) => {
+                let through_slot = through_slot(reloc, target, addend);
+                let Some(target) = symbols.get_mut(number as usize) else { return };
+                // A slot near another base than the first is counted already.
+                let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
+                if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
+                    counts.slots += 1;
+                }
+                if through_slot && !replace(&mut target.veneer, true) {
+                    counts.veneers += 1;
+                }
+                counts.calls += usize::from(is_call(reloc) && !through_slot);
+            }
+            Err(Some(cause)) => {
+                let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
+                let again = own.is_some_and(|own| cause == Cause::Undefined && replace(&mut own.reported, true));
+                if !again {
+                    site.report(cause, inputs, symbols, report);
+                }
+            }
+            Err(None) => {}
+        }
+    });
+    counts
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Distinct symbols that want a slot.
+    pub(super) slots: usize,
+    /// Distinct symbols that are called through one.
+    pub(super) veneers: usize,
+    /// All other calls.
+    pub(super) calls: usize,
+}

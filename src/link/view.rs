@@ -1,0 +1,85 @@
+//! What a plan tells of itself.
+
+use super::made::Made;
+use super::object::{Definition, Object};
+use super::plan::Plan;
+use super::symbols::target_name;
+use super::tables::{Output, Segment, State, Target};
+use super::{Located, Summary, bases};
+use crate::addr::Addr;
+use crate::got::Symbol as Key;
+use crate::veneer::{Callee, Veneer};
+use core::ops::Range;
+
+impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
+    /// What was planned, in numbers.
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The segments, each of which wants memory of its own.
+    pub fn segments(&self) -> &[Segment] {
+        self.layout.segments()
+    }
+
+    /// The output sections; `.got` and `.plt`, the linker's own, come first.
+    pub fn outputs(&self) -> &[Output<'data>] {
+        self.layout.outputs()
+    }
+
+    /// Where the functions of `.init_array` lie, say, one address each, in the order of their priorities; `None` where there
+    /// are none. So for `.preinit_array`, `.fini_array`, `.ctors` and `.dtors`.
+    pub fn array(&self, name: &str) -> Option<Range<Addr>> {
+        let (start, stop) = (Made::Start(name), Made::Stop(name));
+        let at = |made: Made<'_>| made.addr(self.outputs(), self.layout.got().addr);
+        Some(at(start)..at(stop)).filter(|range| !range.is_empty())
+    }
+
+    /// The address of the global symbol `name`.
+    pub fn find(&self, name: &str) -> Option<Addr> {
+        let number = self.symbols.find(self.inputs, name)?;
+        let target = self.symbols.targets().get(number as usize)?;
+        target.has_addr().then_some(target.addr)
+    }
+
+    /// Every named symbol that has an address, local ones too, in the order of the objects.
+    pub fn symbols(&self) -> impl Iterator<Item = Located<'data>> {
+        (0..).zip(self.symbols.targets()).filter_map(|(number, target)| self.located(number, target))
+    }
+
+    fn located(&self, number: u32, target: &Target) -> Option<Located<'data>> {
+        let input = self.inputs.get(target.object as usize)?;
+        let symbol = input.object.symbol(target.index as usize).ok()?;
+        if symbol.name.is_empty() || target.definer != number {
+            return None;
+        }
+        let output = match (target.state, symbol.definition) {
+            (State::Defined, _) => self.layout.output_of(target.section),
+            (State::Common, _) => Some(self.layout.common_number()),
+            (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
+            _ => return None,
+        };
+        Some(Located { symbol, addr: target.addr, output, object: input.name })
+    }
+
+    /// The slots of the GOT: the name of the symbol that each is for, and its address.
+    pub fn slots(&self) -> impl Iterator<Item = (&'data str, Addr)> {
+        self.router.got.iter().map(|(symbol, slot, _)| (self.name(symbol), slot.addr()))
+    }
+
+    /// The veneers, in the order of their addresses, and the name of the symbol that each leads to through a slot of the GOT;
+    /// empty for one that leads to an address.
+    pub fn veneers(&self) -> impl Iterator<Item = (Veneer, &'data str)> {
+        self.router.island.iter().map(|veneer| {
+            let symbol = match veneer.callee() {
+                Callee::Slot(slot) => self.router.got.symbol_of(slot),
+                Callee::Addr(_) => None,
+            };
+            (veneer, symbol.map_or("", |symbol| self.name(symbol)))
+        })
+    }
+
+    fn name(&self, symbol: Key) -> &'data str {
+        target_name(self.inputs, self.symbols.targets(), bases::number(symbol))
+    }
+}
