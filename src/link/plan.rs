@@ -81,11 +81,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.resolve(inputs, &layout, resolve);
 
         let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
-        let mut counts = scan(inputs, firsts, &mut symbols, &layout, report);
+        let mut counts = scan(inputs, firsts, &mut symbols, &layout, layout.is_near(options.pins), report);
         counts.slots += near_slots;
-        // A veneer to a slot nearby takes one cell, one to anywhere two; any call may need one where text is far apart.
-        let near = layout.is_near(options.pins);
-        layout.reserve(counts.slots, if near { counts.veneers } else { 2 * (counts.veneers + counts.calls) });
+        // A veneer takes one cell, or two: where things lie decides, which is not known yet.
+        layout.reserve(counts.slots, 2 * counts.veneers);
         layout.place(options.pins, place, report)?;
         symbols.place(inputs, &layout);
 
@@ -197,6 +196,7 @@ fn scan<'data, O: Object<'data>>(
     firsts: &[First],
     symbols: &mut Symbols<'_>,
     layout: &Layout<'_, 'data>,
+    near: bool,
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
@@ -208,16 +208,19 @@ fn scan<'data, O: Object<'data>>(
         match site.reference(symbols, layout) {
             Ok(Reference { reloc, base, number, target, addend, .. }) => {
                 let through_slot = through_slot(reloc, target, addend);
+                let is_direct = near && layout.is_text(target.section);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 // A slot near another base than the first is counted already.
                 let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
                     counts.slots += 1;
                 }
-                if through_slot && !replace(&mut target.veneer, true) {
-                    counts.veneers += 1;
-                }
-                counts.calls += usize::from(is_call(reloc) && !through_slot);
+                counts.veneers += usize::from(if through_slot {
+                    // Near another base than the first, the symbol may have another slot, hence another veneer.
+                    !replace(&mut target.veneer, true) || base > 0
+                } else {
+                    is_call(reloc) && !is_direct
+                });
             }
             Err(Some(cause)) => {
                 let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
@@ -236,10 +239,8 @@ fn scan<'data, O: Object<'data>>(
 struct Counts {
     /// Distinct symbols that want a slot.
     slots: usize,
-    /// Distinct symbols that are called through one.
+    /// Distinct symbols that are called through one, and all other calls that may be to somewhere out of reach.
     veneers: usize,
-    /// All other calls.
-    calls: usize,
 }
 
 /// Checks that `reference` fits what it is given.
