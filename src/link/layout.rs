@@ -167,8 +167,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         }
     }
 
-    /// Whether every call within the link is direct, and every slot in reach of the veneers, wherever segments are placed
-    /// next to each other: nothing is pinned, and all of it spans less than a call does.
+    /// Whether every call from text to text is direct: nothing is pinned, and all text spans less than a call does.
     pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
         let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
         let size =
@@ -323,6 +322,11 @@ impl<'t, 'data> Layout<'t, 'data> {
     pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
         let (output, offset) = self.section(section)?;
         Some(Addr::new(output.addr.get().wrapping_add(offset)))
+    }
+
+    /// Whether the input section numbered `section` is executable.
+    pub(super) fn is_text(&self, section: u32) -> bool {
+        self.section(section).is_some_and(|(output, _)| output.prot == Prot::ReadExec)
     }
 
     /// The number of section `index` of the object whose sections start at `first`; `None` where it is left out.

@@ -79,11 +79,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.resolve(inputs, &layout, resolve);
 
         let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
-        let mut counts = scan(inputs, firsts, &mut symbols, &layout, report);
+        let mut counts = scan(inputs, firsts, &mut symbols, &layout, layout.is_near(options.pins), report);
         counts.slots += near_slots;
-        // A veneer to a slot nearby takes one cell, one to anywhere two; any call may need one where text is far apart.
-        let near = layout.is_near(options.pins);
-        layout.reserve(counts.slots, if near { counts.veneers } else { 2 * (counts.veneers + counts.calls) });
+        // A veneer takes one cell, or two: where things lie decides, which is not known yet.
+        layout.reserve(counts.slots, 2 * counts.veneers);
         layout.place(options.pins, place, report)?;
         symbols.place(inputs, &layout);
 

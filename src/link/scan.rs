@@ -11,12 +11,14 @@ use super::walk::for_each_relocation;
 use super::{Input, Report};
 use core::mem::replace;
 
-/// Reports what cannot be linked wherever it lies, and counts the slots and veneers that the rest needs.
+/// Reports what cannot be linked wherever it lies, and counts the slots and veneers that the rest needs. Where all text is
+/// `near` all other, calls within it need none.
 pub(super) fn scan<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &[First],
     symbols: &mut Symbols<'_>,
     layout: &Layout<'_, 'data>,
+    near: bool,
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
@@ -28,16 +30,19 @@ pub(super) fn scan<'data, O: Object<'data>>(
         match site.reference(symbols, layout) {
             Ok(Reference { reloc, base, number, target, addend, .. }) => {
                 let through_slot = through_slot(reloc, target, addend);
+                let is_direct = near && layout.is_text(target.section);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 // A slot near another base than the first is counted already.
                 let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
                     counts.slots += 1;
                 }
-                if through_slot && !replace(&mut target.veneer, true) {
-                    counts.veneers += 1;
-                }
-                counts.calls += usize::from(is_call(reloc) && !through_slot);
+                counts.veneers += usize::from(if through_slot {
+                    // Near another base than the first, the symbol may have another slot, hence another veneer.
+                    !replace(&mut target.veneer, true) || base > 0
+                } else {
+                    is_call(reloc) && !is_direct
+                });
             }
             Err(Some(cause)) => {
                 let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
@@ -56,8 +61,6 @@ pub(super) fn scan<'data, O: Object<'data>>(
 pub(super) struct Counts {
     /// Distinct symbols that want a slot.
     pub(super) slots: usize,
-    /// Distinct symbols that are called through one.
+    /// Distinct symbols that are called through one, and all other calls that may be to somewhere out of reach.
     pub(super) veneers: usize,
-    /// All other calls.
-    pub(super) calls: usize,
 }
