@@ -377,9 +377,10 @@ mod refusals {
         // Segments that the caller places may overlap as well, or be placed where no GOT can be.
         assert_eq!(causes(vec![object()], &Setup { at: [TEXT, READ, TEXT], ..Setup::default() })[0], "Overlap");
         assert_eq!(causes(vec![object()], &Setup { at: [TEXT, READ, WRITE + 4], ..Setup::default() }), ["Misaligned"]);
-        assert_eq!(causes(vec![object()], &Setup { at: [TEXT, READ, 0_u64.wrapping_sub(8)], ..Setup::default() }), [
-            "TooBig"
-        ]);
+        assert_eq!(
+            causes(vec![object()], &Setup { at: [TEXT, READ, 0_u64.wrapping_sub(8)], ..Setup::default() }),
+            ["TooBig"]
+        );
     }
 
     #[test]
@@ -448,7 +449,8 @@ mod commits {
         let mut storage = Storage::new(measure(&inputs, 0));
         let options = Options::default();
         let place = |_: Request| Ok::<_, &str>(Addr::new(TEXT));
-        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, &mut |failure| panic!("{failure}"));
+        let plan =
+            Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, &mut |failure| panic!("{failure}"));
         plan.unwrap().commit(memory)
     }
 
@@ -535,9 +537,9 @@ mod targets {
 
     #[test]
     fn a_strong_definition_is_preferred_and_else_the_first_weak_one() {
-        let define = |binding, at| one(insn::NOP, Reloc::NONE, 0, move |object| {
-            object.symbol("it", binding, Definition::Absolute(at))
-        });
+        let define = |binding, at| {
+            one(insn::NOP, Reloc::NONE, 0, move |object| object.symbol("it", binding, Definition::Absolute(at)))
+        };
         for (objects, wanted) in [
             (vec![define(Binding::Weak, 1), define(Binding::Global, 2), define(Binding::Weak, 3)], 2),
             (vec![define(Binding::Weak, 1), define(Binding::Weak, 2)], 1),
