@@ -262,7 +262,7 @@ fn a_changed_byte_is_survived() {
     for form in FORMS {
         let mut bytes = file(form);
         for at in 0..bytes.len() {
-            for changed in [0, b'0', b'9', b'/', 0xff, bytes[at] ^ 1, bytes[at] ^ 0x80] {
+            for changed in [0, b'9', 0xff, bytes[at] ^ 1] {
                 let before = core::mem::replace(&mut bytes[at], changed);
                 refused += usize::from(survive(&bytes).is_none());
                 bytes[at] = before;

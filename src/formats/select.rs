@@ -6,7 +6,8 @@
 //! pulls nothing. What a member wants is looked for at once, before what else its puller wants, so that objects come in the
 //! order in which ld.lld has them.
 //!
-//! Every symbol is looked at once: the time is linear in symbols, apart from the search for members in an archive's index.
+//! A member is parsed once, and only if it is linked or its archive brings no index; a symbol is hashed once for each mention.
+//! So the time is linear in symbols.
 
 use super::archive::{Archive, ArchiveError, Member, Source};
 use crate::link::{Binding, Definition, Object, ObjectError};
@@ -20,6 +21,19 @@ use hashbrown::HashMap;
 /// Objects on their way into the link, in the order of the command line.
 ///
 /// `parse` makes an object of a file's bytes. `load` brings the file of a thin archive's member.
+///
+/// ```
+/// # use aarch64_reloc::formats::{elf::Elf, select::{Outside, Selection, Take}};
+/// # let (program, library) = (include_bytes!("../../tests/archive/main.o"), include_bytes!("../../tests/archive/gnu.a"));
+/// let no_file = |file: Outside<'_>| Err(format!("{} is not read", file.path));
+/// let mut selection = Selection::new(Elf::parse, no_file);
+/// selection.archive("libc.a", library, Take::Needed);
+/// selection.object("main.o", program);
+/// let objects = selection.finish().map_err(|failures| failures[0].to_string())?.objects;
+/// let names: Vec<&str> = objects.iter().map(|chosen| chosen.name.as_str()).collect();
+/// assert_eq!(names[..3], ["main.o", "libc.a(a_long_name_of_a_member.o)", "libc.a(d.o)"]);
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug)]
 pub struct Selection<'data, O, E, P, L> {
     parse: P,
@@ -152,7 +166,8 @@ where
         }
     }
 
-    /// Wants the symbol `name`, as an undefined symbol of an object does.
+    /// Wants the symbol `name`, as an undefined symbol of an object does: before the files as `--undefined` has it, after
+    /// them as `--entry`.
     pub fn want(&mut self, name: &'data str) {
         if let Some(wants) = self.want_one(name) {
             self.pull_all(wants);
