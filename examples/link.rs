@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
-        let place = |request: Request| {
+        let place = |request: &Request| {
             let align = request.align.max(emit::ALIGN);
             let addr = if next == self.options.base.unwrap_or(BASE) { next } else { next.next_multiple_of(align) };
             next = addr.checked_add(request.size).ok_or("the address space ends before the image")?;
@@ -108,7 +108,7 @@ impl<'a> Job<'a> {
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
-        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
+        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, link::each(place), report) {
             Ok(plan) => plan,
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),

@@ -39,6 +39,12 @@ impl Addr {
         Self(self.0.wrapping_add(offset as u64))
     }
 
+    /// The first multiple of `align` bytes, a power of two, from this address on, modulo 2^64.
+    pub const fn align_up(self, align: u64) -> Self {
+        let mask = align.wrapping_sub(1);
+        Self(self.0.wrapping_add(mask) & !mask)
+    }
+
     /// Bytes from `origin` to `self`, modulo 2^64 and read as signed: `S - P` is `s.distance_from(p)`.
     pub const fn distance_from(self, origin: Self) -> i64 {
         self.0.wrapping_sub(origin.0).cast_signed()

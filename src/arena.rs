@@ -119,6 +119,28 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         self.carve(run, skip, pages, prot)
     }
 
+    /// Cuts `segment` in two after `len` bytes, rounded up to whole pages; the upper part is to be mapped with `prot`.
+    ///
+    /// The two lie side by side and are given back one by one; `segment` itself is no more.
+    ///
+    /// # Errors
+    /// [`ArenaError::Unknown`] if this arena holds no such segment, or it has no more pages than that;
+    /// [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
+    pub fn cut(&mut self, segment: Segment, len: u64, prot: Prot) -> Result<[Segment; 2], ArenaError> {
+        let block = *self.blocks.get(segment.block);
+        let pages = self.page.count(len);
+        if self.segment(segment.block, &block) != Some(segment) || pages >= block.pages {
+            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
+        }
+        if self.blocks.unused() == 0 {
+            return Err(self.blocks.exhausted());
+        }
+        let upper = self.blocks.split(segment.block, pages);
+        self.blocks.edit(upper, |b| b.state = State::Held(prot));
+        let part = |block| self.segment(block, self.blocks.get(block)).unwrap_or(segment);
+        Ok([part(segment.block), part(upper)])
+    }
+
     /// Gives `segment` back; its pages join the free runs beside it.
     ///
     /// A copy of a segment is that segment, also when it was freed and the same pages were handed out again the same.
@@ -216,6 +238,15 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
 
 #[cfg(feature = "std")]
 impl Arena<std::vec::Vec<Block>> {
+    /// Lengthens the storage so that `count` more blocks can be had, and then some.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ensure_blocks(&mut self, count: usize) {
+        if self.blocks.unused() < count {
+            let len = self.blocks.storage().len();
+            self.add_blocks(count.max(len));
+        }
+    }
+
     /// Lengthens the storage by `more` blocks; the cure for [`ArenaError::NoBlocks`]. Allocates.
     pub fn add_blocks(&mut self, more: usize) {
         let storage = self.blocks.storage();

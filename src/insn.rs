@@ -85,138 +85,138 @@ impl Hw {
 /// `ADR` and `ADRP`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct PcRel {
+pub(crate) struct PcRel {
     /// Destination.
     #[bits(5)]
-    pub rd: Reg,
+    pub(crate) rd: Reg,
     /// The upper nineteen bits of the immediate.
     #[bits(19)]
-    pub immhi: u32,
+    pub(crate) immhi: u32,
     #[bits(5, default = 0b10000)]
     class: u8,
     /// The lower two bits of the immediate.
     #[bits(2)]
-    pub immlo: u8,
+    pub(crate) immlo: u8,
     /// `ADRP`: the immediate counts pages.
-    pub page: bool,
+    pub(crate) page: bool,
 }
 
 /// `ADD`, `ADDS`, `SUB`, `SUBS` of an immediate.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct AddSub {
+pub(crate) struct AddSub {
     /// Destination; 31 is `SP`.
     #[bits(5)]
-    pub rd: Reg,
+    pub(crate) rd: Reg,
     /// Source; 31 is `SP`.
     #[bits(5)]
-    pub rn: Reg,
+    pub(crate) rn: Reg,
     /// The unsigned immediate.
     #[bits(12)]
-    pub imm12: u16,
+    pub(crate) imm12: u16,
     /// The immediate is shifted left by twelve.
-    pub sh: bool,
+    pub(crate) sh: bool,
     #[bits(6, default = 0b100010)]
     class: u8,
     /// Sets the flags.
-    pub s: bool,
+    pub(crate) s: bool,
     /// Subtracts.
-    pub op: bool,
+    pub(crate) op: bool,
     /// 64-bit registers.
-    pub sf: bool,
+    pub(crate) sf: bool,
 }
 
 /// `MOVN`, `MOVZ`, `MOVK`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct MoveWide {
+pub(crate) struct MoveWide {
     /// Destination.
     #[bits(5)]
-    pub rd: Reg,
+    pub(crate) rd: Reg,
     /// The sixteen bits to set.
     #[bits(16)]
-    pub imm16: u16,
+    pub(crate) imm16: u16,
     /// Which sixteen bits of the register.
     #[bits(2)]
-    pub hw: Hw,
+    pub(crate) hw: Hw,
     #[bits(6, default = 0b100101)]
     class: u8,
     /// 0 `MOVN`, 2 `MOVZ`, 3 `MOVK`; 1 is unallocated.
     #[bits(2)]
-    pub opc: u8,
+    pub(crate) opc: u8,
     /// 64-bit registers.
-    pub sf: bool,
+    pub(crate) sf: bool,
 }
 
 impl MoveWide {
     /// `opc` of `MOVN`: the register gets the complement of the shifted immediate.
-    pub const MOVN: u8 = 0b00;
+    pub(crate) const MOVN: u8 = 0b00;
     /// `opc` of `MOVZ`: the other bits become zero.
-    pub const MOVZ: u8 = 0b10;
+    pub(crate) const MOVZ: u8 = 0b10;
     /// `opc` of `MOVK`: the other bits keep their value.
-    pub const MOVK: u8 = 0b11;
+    pub(crate) const MOVK: u8 = 0b11;
 }
 
 /// Loads, stores and prefetches with an unsigned, scaled, twelve-bit offset.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct LoadStore {
+pub(crate) struct LoadStore {
     /// The register loaded or stored, or the prefetch operation.
     #[bits(5)]
-    pub rt: Reg,
+    pub(crate) rt: Reg,
     /// Base; 31 is `SP`.
     #[bits(5)]
-    pub rn: Reg,
+    pub(crate) rn: Reg,
     /// The offset in units of the access size.
     #[bits(12)]
-    pub imm12: u16,
+    pub(crate) imm12: u16,
     /// Load, store, sign extension.
     #[bits(2)]
-    pub opc: u8,
+    pub(crate) opc: u8,
     #[bits(2, default = 0b01)]
     class: u8,
     /// SIMD and floating-point register.
-    pub v: bool,
+    pub(crate) v: bool,
     #[bits(3, default = 0b111)]
     group: u8,
     /// log2 of the access size in bytes (but 16 bytes is `size` 0 with `v` and the upper bit of `opc`).
     #[bits(2)]
-    pub size: u8,
+    pub(crate) size: u8,
 }
 
 /// Loads and prefetches from a PC-relative address.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct Literal {
+pub(crate) struct Literal {
     /// The register loaded, or the prefetch operation.
     #[bits(5)]
-    pub rt: Reg,
+    pub(crate) rt: Reg,
     /// The signed offset in words.
     #[bits(19)]
-    pub imm19: u32,
+    pub(crate) imm19: u32,
     #[bits(2)]
     class: u8,
     /// SIMD and floating-point register.
-    pub v: bool,
+    pub(crate) v: bool,
     #[bits(3, default = 0b011)]
     group: u8,
     /// 0 `LDR Wt`, 1 `LDR Xt`, 2 `LDRSW`, 3 `PRFM`.
     #[bits(2)]
-    pub opc: u8,
+    pub(crate) opc: u8,
 }
 
 /// `B.cond` and `BC.cond`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct CondBranch {
+pub(crate) struct CondBranch {
     /// The condition.
     #[bits(4)]
-    pub cond: u8,
+    pub(crate) cond: u8,
     /// `BC.cond`: a consistent condition.
-    pub consistent: bool,
+    pub(crate) consistent: bool,
     /// The signed offset in words.
     #[bits(19)]
-    pub imm19: u32,
+    pub(crate) imm19: u32,
     #[bits(8, default = 0b0101_0100)]
     class: u8,
 }
@@ -224,68 +224,68 @@ pub struct CondBranch {
 /// `CBZ` and `CBNZ`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct CmpBranch {
+pub(crate) struct CmpBranch {
     /// The register compared with zero.
     #[bits(5)]
-    pub rt: Reg,
+    pub(crate) rt: Reg,
     /// The signed offset in words.
     #[bits(19)]
-    pub imm19: u32,
+    pub(crate) imm19: u32,
     /// `CBNZ`.
-    pub nonzero: bool,
+    pub(crate) nonzero: bool,
     #[bits(6, default = 0b011010)]
     class: u8,
     /// A 64-bit register.
-    pub sf: bool,
+    pub(crate) sf: bool,
 }
 
 /// `TBZ` and `TBNZ`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct TestBranch {
+pub(crate) struct TestBranch {
     /// The register tested.
     #[bits(5)]
-    pub rt: Reg,
+    pub(crate) rt: Reg,
     /// The signed offset in words.
     #[bits(14)]
-    pub imm14: u16,
+    pub(crate) imm14: u16,
     /// The lower five bits of the number of the bit tested.
     #[bits(5)]
-    pub b40: u8,
+    pub(crate) b40: u8,
     /// `TBNZ`.
-    pub nonzero: bool,
+    pub(crate) nonzero: bool,
     #[bits(6, default = 0b011011)]
     class: u8,
     /// The upper bit of the number of the bit tested.
-    pub b5: bool,
+    pub(crate) b5: bool,
 }
 
 /// `B` and `BL`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct Branch {
+pub(crate) struct Branch {
     /// The signed offset in words.
     #[bits(26)]
-    pub imm26: u32,
+    pub(crate) imm26: u32,
     #[bits(5, default = 0b00101)]
     class: u8,
     /// `BL`.
-    pub link: bool,
+    pub(crate) link: bool,
 }
 
 /// `BR` and `BLR`.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
-pub struct BranchReg {
+pub(crate) struct BranchReg {
     #[bits(5)]
     zero: u8,
     /// The register that holds the target.
     #[bits(5)]
-    pub rn: Reg,
+    pub(crate) rn: Reg,
     #[bits(11, default = 0b111_1100_0000)]
     class: u16,
     /// `BLR`.
-    pub link: bool,
+    pub(crate) link: bool,
     #[bits(10, default = 0b11_0101_1000)]
     group: u16,
 }

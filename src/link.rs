@@ -62,12 +62,31 @@ pub struct Pin<'data> {
 /// A segment that wants an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
+    /// The address of its first byte: what is asked for.
+    pub addr: Addr,
     /// Its final protection.
     pub prot: Prot,
     /// Its size in bytes: an upper bound, where veneers may be needed whose number the address decides.
     pub size: u64,
     /// What its address must be a multiple of, in bytes.
     pub align: u64,
+}
+
+impl Request {
+    /// For nothing yet.
+    const fn new(prot: Prot) -> Self {
+        Self { addr: Addr::new(0), prot, size: 0, align: 1 }
+    }
+}
+
+/// Answers requests one by one, each by the address that `place` gives it: for segments that need not lie side by side.
+pub fn each<E>(mut place: impl FnMut(&Request) -> Result<Addr, E>) -> impl FnMut(&mut [Request]) -> Result<(), E> {
+    move |requests| {
+        for request in requests {
+            request.addr = place(request)?;
+        }
+        Ok(())
+    }
 }
 
 /// A plan in numbers.

@@ -19,7 +19,7 @@ use symbols::Symbols;
 use crate::addr::Addr;
 use crate::arena::{self, Prot};
 use crate::link::{CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure};
-use crate::mem::{self, Draft, Function, Reservation, Sealed};
+use crate::mem::{self, Draft, Function, Part, Reservation, Sealed};
 use crate::patch::Section;
 use core::fmt;
 use std::string::String;
@@ -54,19 +54,21 @@ impl Image {
         report: &mut dyn FnMut(&Failure<'_>),
     ) -> Result<Self, LoadError> {
         let draft = reservation.draft();
-        let page = reservation.page().bytes();
         let mut sections = Vec::new();
-        let place = |request| {
-            let section = place(&draft, page, request)?;
-            let addr = section.addr();
-            sections.push(section);
-            Ok(addr)
+        let place = |requests: &mut [Request]| {
+            let part = |request: &Request| Part { prot: request.prot, len: to_len(request.size), align: request.align };
+            sections = draft.alloc_run(&requests.iter().map(part).collect::<Vec<_>>())?;
+            for (request, section) in requests.iter_mut().zip(&sections) {
+                request.addr = section.addr();
+            }
+            Ok(())
         };
         let inputs = atexit::beside(inputs);
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
         let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
 
         // A plan has its pinned segments first.
+        let page = reservation.page().bytes();
         let pinned = plan.segments().len() - sections.len();
         let pinned = plan.segments().iter().take(pinned);
         let drafts: Vec<Draft> = pinned.clone().map(|segment| pin(segment, page)).collect::<Result<_, _>>()?;
@@ -162,15 +164,6 @@ impl Image {
     }
 }
 
-/// Memory for a segment, at an address that is a multiple of its alignment.
-fn place(draft: &Draft, page: u64, request: Request) -> Result<Section<'_>, mem::Error> {
-    let Request { prot, size, align } = request;
-    // Pages are aligned to their own size; where more is wanted there is room to move up in.
-    let section = draft.alloc(prot, to_len(size.saturating_add(align.saturating_sub(page))))?;
-    let up = section.addr().get().wrapping_neg() & (align - 1);
-    skip(section, up, prot)
-}
-
 /// A draft on the pages of a pinned segment, and on no others.
 fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
     let into_page = segment.addr().get() & (page - 1);
@@ -181,13 +174,10 @@ fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
 /// The memory of a pinned segment, in its draft.
 fn pages_of<'d>(draft: &'d Draft, segment: &Segment, page: u64) -> Result<Section<'d>, mem::Error> {
     let into_page = segment.addr().get() & (page - 1);
-    let section = draft.alloc(segment.prot(), to_len(into_page.saturating_add(segment.size())))?;
-    skip(section, into_page, segment.prot())
-}
-
-fn skip(section: Section<'_>, bytes: u64, prot: Prot) -> Result<Section<'_>, mem::Error> {
-    let outside = mem::Error::Outside { addr: section.addr(), len: to_len(bytes), prot };
-    section.skip(to_len(bytes)).ok_or(outside)
+    let prot = segment.prot();
+    let section = draft.alloc(prot, to_len(into_page.saturating_add(segment.size())))?;
+    let outside = mem::Error::Outside { addr: section.addr(), len: to_len(into_page), prot };
+    section.skip(to_len(into_page)).ok_or(outside)
 }
 
 /// A length in this process; one that is too long is too long for any memory.

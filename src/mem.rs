@@ -42,7 +42,7 @@ mod pages;
 mod reservation;
 mod sealed;
 
-pub use draft::Draft;
+pub use draft::{Draft, Part};
 pub use error::Error;
 pub use function::Function;
 pub use linux::synchronises_cores;

@@ -5,7 +5,7 @@ use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
 use aarch64_reloc::link::{
     Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Part, Pin,
-    Plan, Problem, Refused, Relocation, Request, Section, Storage, Symbol, Tables, measure,
+    Plan, Problem, Refused, Relocation, Request, Section, Storage, Symbol, Tables, each, measure,
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
@@ -176,7 +176,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
     let mut tables = storage.lend();
     (setup.shorten)(&mut tables);
     let mut resolve = |name: &str| setup.known.iter().find(|(known, _)| *known == name).map(|(_, at)| Addr::new(*at));
-    let place = |request: Request| {
+    let place = |request: &Request| {
         let at = match request.prot {
             Prot::ReadExec => setup.at[0],
             Prot::Read => setup.at[1],
@@ -190,7 +190,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         let kind = cause.split(|c: char| !c.is_alphabetic()).next().unwrap().to_owned();
         failures.push((failure.to_string(), kind));
     };
-    let plan = Plan::new(&inputs, &Options { pins: &pins }, tables, &mut resolve, place, report);
+    let plan = Plan::new(&inputs, &Options { pins: &pins }, tables, &mut resolve, each(place), report);
     let mut plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
@@ -434,8 +434,8 @@ mod refusals {
         let inputs = [Input { name: "one.o", object: one(insn::NOP, Reloc::NONE, 0, absolute("number", 1)) }];
         let mut storage = Storage::new(measure(&inputs, 0));
         let options = Options::default();
-        let place = |_: Request| Err("no memory");
-        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, &mut |_| {});
+        let place = |_: &Request| Err("no memory");
+        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, each(place), &mut |_| {});
         assert_eq!(plan.map(|_| ()).unwrap_err(), Refused::Place("no memory"));
     }
 }
@@ -447,9 +447,10 @@ mod commits {
         let inputs = [Input { name: "one.o", object }];
         let mut storage = Storage::new(measure(&inputs, 0));
         let options = Options::default();
-        let place = |_: Request| Ok::<_, &str>(Addr::new(TEXT));
-        let plan =
-            Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, &mut |failure| panic!("{failure}"));
+        let place = |_: &Request| Ok::<_, &str>(Addr::new(TEXT));
+        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, each(place), &mut |failure| {
+            panic!("{failure}")
+        });
         plan.unwrap().commit(memory)
     }
 
@@ -731,7 +732,7 @@ mod hostile {
         let inputs = [Input { name: "hostile.o", object }];
         let mut storage = Storage::new(measure(&inputs, 0));
         let mut next = TEXT;
-        let place = |request: Request| {
+        let place = |request: &Request| {
             let at = next;
             next = next.wrapping_add(request.size).wrapping_add(0xfff) & !0xfff;
             Ok::<_, &str>(Addr::new(at))
@@ -740,7 +741,7 @@ mod hostile {
         // Out of reach of calls only.
         let mut resolve = |_: &str| Some(Addr::new(TEXT + (3 << 30)));
         let report = &mut |failure: &Failure<'_>| assert!(!failure.to_string().is_empty());
-        Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report).is_ok()
+        Plan::new(&inputs, &options, storage.lend(), &mut resolve, each(place), report).is_ok()
     }
 
     fn object(name: &str) -> Vec<u8> {

@@ -31,7 +31,7 @@ fn plan(folder: &Path, names: &[String; 2]) -> (usize, usize) {
     let inputs = [0, 1].map(|at| Input { name: &*names[at], object: Elf::parse(&files[at]).unwrap() });
     let mut storage = Storage::new(measure(&inputs, 0));
     let mut next = 0x40_0000;
-    let place = |request: aarch64_reloc::link::Request| {
+    let place = |request: &aarch64_reloc::link::Request| {
         let addr = next;
         next = (next + request.size).next_multiple_of(0x1000);
         Ok::<_, Infallible>(Addr::new(addr))
@@ -41,7 +41,7 @@ fn plan(folder: &Path, names: &[String; 2]) -> (usize, usize) {
     let mut resolve = |name: &str| (!name.ends_with("nowhere")).then_some(Addr::new(library));
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
     let options = Options::default();
-    let plan = Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report);
+    let plan = Plan::new(&inputs, &options, storage.lend(), &mut resolve, aarch64_reloc::link::each(place), report);
     let summary = plan.map(|plan| plan.summary());
     let summary = summary.unwrap_or_else(|_| panic!("{names:?}:\n{}", lines.join("\n")));
     (summary.relocations, summary.slots)

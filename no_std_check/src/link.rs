@@ -28,7 +28,7 @@ pub fn prove_plan<'t, 'data>(
     options: &Options<'_, 'data>,
     tables: Tables<'t, 'data>,
     resolve: &mut dyn FnMut(&str) -> Option<Addr>,
-    place: &mut dyn FnMut(Request) -> Result<Addr, u32>,
+    place: &mut dyn FnMut(&mut [Request]) -> Result<(), u32>,
     report: &mut dyn FnMut(&Failure<'_>),
 ) -> Result<Plan<'t, 'data, Elf<'data>>, Refused<u32>> {
     Plan::new(inputs, options, tables, resolve, place, report)

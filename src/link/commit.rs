@@ -42,7 +42,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 let start = output.addr.distance_from(section.addr()).cast_unsigned().wrapping_add(offset) as usize;
                 let end = start.wrapping_add(bytes.len());
                 let place = section.bytes_mut().get_mut(start..end);
-                place.ok_or(CommitError::Memory(output.segment()))?.copy_from_slice(bytes);
+                let place = place.ok_or(CommitError::Memory(output.segment()))?;
+                // As long as each other; said so that nothing is left that could panic.
+                place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
         }
         Ok(())

@@ -180,19 +180,25 @@ impl<'t, 'data> Layout<'t, 'data> {
     pub(super) fn place(
         &mut self,
         pins: &[Pin<'data>],
-        place: &mut dyn FnMut(Request) -> Option<Addr>,
+        place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         for pin in pins {
             self.pin(pin, report)?;
         }
+        let mut requests = [Prot::ReadExec, Prot::Read, Prot::ReadWrite].map(Request::new);
+        let mut count = 0;
         for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
-            let request = self.line_up(prot)?;
-            if request.size == 0 {
-                continue;
+            let lined_up = self.line_up(prot)?;
+            if let Some(request) = requests.get_mut(count).filter(|_| lined_up.size > 0) {
+                *request = lined_up;
+                count += 1;
             }
-            let addr = place(request).ok_or(Fatal::NotPlaced)?;
-            let segment = self.open(Segment { prot, addr, size: request.size })?;
+        }
+        let requests = requests.get_mut(..count).unwrap_or_default();
+        place(requests).ok_or(Fatal::NotPlaced)?;
+        for &mut Request { addr, prot, size, .. } in requests {
+            let segment = self.open(Segment { prot, addr, size })?;
             for output in self.table.iter_mut().take(self.len) {
                 if output.prot == prot && output.segment == NONE {
                     output.addr = Addr::new(addr.get().wrapping_add(output.addr.get()));
@@ -225,7 +231,7 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
     fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
-        let mut request = Request { prot, size: 0, align: 1 };
+        let mut request = Request::new(prot);
         let mut step = order::FIRST;
         // One pass for each step that there is: a few, and one more for each priority of an initialiser.
         while let Some(next) = self.next_step(prot, step) {

@@ -34,7 +34,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     ///
     /// - `tables` are of the lengths that [`measure`](super::measure) gives.
     /// - `resolve` is asked for the address of a symbol that no object defines.
-    /// - `place` is asked where each segment goes: once for each protection at most.
+    /// - `place` is asked once where the segments go, one for each protection at most: it fills in their addresses. The
+    ///   nearer they lie to each other, the more reaches ([`each`](super::each) answers one by one).
     /// - `report` is told every failure; its lines are the whole of what is wrong.
     ///
     /// # Errors
@@ -45,12 +46,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         options: &Options<'_, 'data>,
         tables: Tables<'t, 'data>,
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
-        mut place: impl FnMut(Request) -> Result<Addr, E>,
+        mut place: impl FnMut(&mut [Request]) -> Result<(), E>,
         report: &mut dyn FnMut(&Failure<'_>),
     ) -> Result<Self, Refused<E>> {
         let mut report = Report { sink: report, count: 0 };
         let mut refusal = None;
-        let mut place = |request| place(request).map_err(|error| refusal = Some(error)).ok();
+        let mut place = |requests: &mut [Request]| place(requests).map_err(|error| refusal = Some(error)).ok();
         let plan = Self::build(inputs, options, tables, resolve, &mut place, &mut report);
         if let Err(Fatal::Cause(cause)) = &plan {
             report.failure(Failure::of("", *cause));
@@ -67,7 +68,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         options: &Options<'_, 'data>,
         tables: Tables<'t, 'data>,
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
-        place: &mut dyn FnMut(Request) -> Option<Addr>,
+        place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;

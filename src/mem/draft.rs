@@ -2,9 +2,11 @@
 
 use core::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
 use super::pages::{self, Pages};
 use super::{Error, Sealed, icache, linux};
+use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::patch::Section;
 
@@ -23,6 +25,17 @@ use crate::patch::Section;
 #[derive(Debug)]
 pub struct Draft {
     pages: Mutex<Pages>,
+}
+
+/// A section that is to lie in a run with others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// What its pages will be once sealed.
+    pub prot: Prot,
+    /// Bytes; none at all take a page too.
+    pub len: usize,
+    /// What its address is a multiple of, in bytes: a power of two.
+    pub align: u64,
 }
 
 impl Draft {
@@ -45,12 +58,24 @@ impl Draft {
     /// # Errors
     /// As for [`place`](Self::place).
     pub fn alloc(&self, prot: Prot, len: usize) -> Result<Section<'_>, Error> {
-        let segment = self.pages().add(prot, len)?;
-        let start = linux::pointer(segment.addr());
-        // SAFETY: `Pages::add` made the segment's `len` or more bytes readable, writable and zero, and returns each page
-        // once. They stay so while the draft is borrowed: sealing consumes it, and dropping ends it.
-        let bytes = unsafe { slice::from_raw_parts_mut(start, len) };
-        Ok(Section::new(bytes, segment.addr()))
+        let mut run = self.alloc_run(&[Part { prot, len, align: 1 }])?;
+        // One section a part.
+        Ok(run.swap_remove(0))
+    }
+
+    /// Zero bytes for each of `parts`, on pages of its own, one part right after the other: as near each other as can be.
+    ///
+    /// # Errors
+    /// As for [`place`](Self::place).
+    pub fn alloc_run(&self, parts: &[Part]) -> Result<Vec<Section<'_>>, Error> {
+        let starts = self.pages().add(parts)?;
+        let section = |(part, addr): (&Part, Addr)| {
+            // SAFETY: `Pages::add` made the part's `len` or more bytes readable, writable and zero, and returns each page
+            // once. They stay so while the draft is borrowed: sealing consumes it, and dropping ends it.
+            let bytes = unsafe { slice::from_raw_parts_mut(linux::pointer(addr), part.len) };
+            Section::new(bytes, addr)
+        };
+        Ok(parts.iter().zip(starts).map(section).collect())
     }
 
     /// Makes the pages what they were placed as, and their code what every core fetches.

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::{Error, Reservation, linux};
+use super::{Error, Part, Reservation, linux};
 use crate::addr::Addr;
 use crate::arena::{Prot, Segment};
 
@@ -20,16 +20,19 @@ impl Pages {
         Self { reservation, segments: Vec::new() }
     }
 
-    /// Fresh pages for `len` bytes, which read as zero and can be written.
-    pub(super) fn add(&mut self, prot: Prot, len: usize) -> Result<Segment, Error> {
-        let segment = self.reservation.take(prot, len)?;
+    /// Fresh pages for `parts` in one run, which read as zero and can be written: where each part begins.
+    pub(super) fn add(&mut self, parts: &[Part]) -> Result<Vec<Addr>, Error> {
+        let taken = self.reservation.take(parts)?;
+        let segments = || taken.iter().map(|&(segment, _)| segment);
+        let (Some(&(first, _)), Some(&(last, _))) = (taken.first(), taken.last()) else { return Ok(Vec::new()) };
+        let len = last.addr().distance_from(first.addr()) as usize + bytes(last);
         // SAFETY: the arena gave these pages to nobody else, so no reference into them exists.
-        if let Err(error) = unsafe { linux::protect(segment.addr(), bytes(segment), Prot::ReadWrite) } {
-            self.give_back(segment);
+        if let Err(error) = unsafe { linux::protect(first.addr(), len, Prot::ReadWrite) } {
+            segments().for_each(|segment| self.give_back(segment));
             return Err(error);
         }
-        self.segments.push(segment);
-        Ok(segment)
+        self.segments.extend(segments());
+        Ok(taken.into_iter().map(|(_, start)| start).collect())
     }
 
     pub(super) fn segments(&self) -> &[Segment] {

@@ -7,9 +7,9 @@ use std::vec;
 use std::vec::Vec;
 
 use super::pages::Pages;
-use super::{Draft, Error, linux};
+use super::{Draft, Error, Part, linux};
 use crate::addr::Addr;
-use crate::arena::{Arena, ArenaError, Block, PageSize, Prot, Segment};
+use crate::arena::{Arena, Block, PageSize, Segment};
 
 /// A range of addresses of this process that nobody else maps. It costs no memory until it is drafted into.
 ///
@@ -95,16 +95,31 @@ impl Reservation {
         Draft::new(Pages::new(self.clone()))
     }
 
-    /// Whole pages for `len` bytes: addresses nobody else is given until they are [given back](Self::give_back).
-    pub(super) fn take(&self, prot: Prot, len: usize) -> Result<Segment, Error> {
+    /// Whole pages for all of `parts`, in one run: addresses nobody else is given until they are
+    /// [given back](Self::give_back). With each part's pages comes the address in them where the part begins.
+    pub(super) fn take(&self, parts: &[Part]) -> Result<Vec<(Segment, Addr)>, Error> {
+        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let page = self.page().bytes();
+        let room = |len: u64, part: &Part| {
+            len.checked_next_multiple_of(part.align.max(page))?.checked_add(part.len.max(1) as u64)
+        };
+        // Pages are aligned to their own size; where more is wanted there is room to move up in.
+        let slack = first.align.saturating_sub(page);
+        let len = parts.iter().try_fold(0, room).and_then(|len| len.checked_add(slack)).unwrap_or(u64::MAX);
         let mut arena = self.arena();
-        match arena.alloc(prot, len as u64) {
-            Err(ArenaError::NoBlocks { blocks }) => {
-                arena.add_blocks(blocks);
-                Ok(arena.alloc(prot, len as u64)?)
-            }
-            result => Ok(result?),
+        // The run takes two blocks at the most, each cut another.
+        arena.ensure_blocks(parts.len() + 1);
+        let mut rest = arena.alloc(first.prot, len)?;
+        let mut start = rest.addr().align_up(first.align);
+        let mut taken = Vec::new();
+        for (part, next) in parts.iter().zip(parts.iter().skip(1)) {
+            let end = start.at(part.len.max(1)).align_up(next.align.max(page));
+            let [held, upper] = arena.cut(rest, end.distance_from(rest.addr()).cast_unsigned(), next.prot)?;
+            taken.push((held, start));
+            (rest, start) = (upper, end);
         }
+        taken.push((rest, start));
+        Ok(taken)
     }
 
     /// Takes `segment` back, its memory already decommitted.

@@ -25,19 +25,6 @@ macro_rules! table {
             $(#[doc = concat!("`R_AARCH64_", stringify!($name), "`, ELF64 code ", $code, ".")] $name,)*
         }
 
-        const ROWS: [Row; Reloc::ALL.len()] = [$(Row {
-            name: concat!("R_AARCH64_", stringify!($name)),
-            code: $code,
-            takes: Class::$takes,
-            x: X::$x,
-            site: Site::$site,
-            hi: $hi,
-            lo: $lo,
-            fits: Fits::$fits,
-            width: $width,
-            align: $align,
-        },)*];
-
         impl Reloc {
             /// Every relocation, in the ABI's order.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
@@ -56,7 +43,22 @@ macro_rules! table {
             }
 
             pub(super) const fn row(self) -> &'static Row {
-                &ROWS[self as usize]
+                match self {
+                    $(Self::$name => const {
+                        &Row {
+                            name: concat!("R_AARCH64_", stringify!($name)),
+                            code: $code,
+                            takes: Class::$takes,
+                            x: X::$x,
+                            site: Site::$site,
+                            hi: $hi,
+                            lo: $lo,
+                            fits: Fits::$fits,
+                            width: $width,
+                            align: $align,
+                        }
+                    },)*
+                }
             }
         }
     };
@@ -218,8 +220,8 @@ table! {
 // What a row says twice must agree: a slipped row does not compile.
 const _: () = {
     let mut i = 0;
-    while i < ROWS.len() {
-        ROWS[i].assert_consistent();
+    while i < Reloc::ALL.len() {
+        Reloc::ALL[i].row().assert_consistent();
         i += 1;
     }
 };
