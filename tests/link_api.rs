@@ -115,6 +115,9 @@ const TEXT: u64 = 0x40_0000;
 const READ: u64 = 0x50_0000;
 const WRITE: u64 = 0x60_0000;
 
+/// A change to the tables that a plan is lent.
+type Change = fn(&mut Tables<'_, 'static>);
+
 /// How a link is done.
 struct Setup<'a> {
     pins: &'a [(&'static str, u64)],
@@ -123,7 +126,7 @@ struct Setup<'a> {
     /// What the resolver knows.
     known: &'a [(&'a str, u64)],
     /// Changes the tables before they are lent.
-    shorten: fn(&mut Tables<'_, 'static>),
+    shorten: Change,
 }
 
 impl Default for Setup<'_> {
@@ -404,7 +407,7 @@ mod refusals {
             object.relocate(text, 4, Reloc::ADR_GOT_PAGE, symbol, 0);
             object
         };
-        let cases: [(&str, fn(&mut Tables<'_, 'static>)); 10] = [
+        let cases: [(&str, Change); 10] = [
             ("objects", |tables| tables.objects = &mut []),
             ("sections", |tables| tables.sections = &mut []),
             ("symbols", |tables| tables.symbols = &mut []),
@@ -712,6 +715,29 @@ mod veneers {
         assert!(link(vec![object(true)], &Setup::default()).is_ok());
         let refused = lines(vec![object(false)], &Setup::default());
         assert!(refused[0].contains("target 0x400000 is -0x8200000 bytes away, outside -0x8000000..=+0x7fffffc"));
+    }
+
+    #[test]
+    fn each_base_of_the_got_has_veneers_of_its_own() {
+        // Objects of so many slots that each has its own base, and its own slot for what all of them call.
+        let names: Vec<&'static str> = (0..9000).map(|number| &*format!("s{number}").leak()).collect();
+        let object = |part: usize| {
+            let mut object = one(insn::bl(), Reloc::CALL26, 0, undefined("far"));
+            let own = names[3000 * part..][..3000].iter().copied();
+            let loads = object.text(&vec![insn::ldr(Reg::X0, Reg::X0); 3001]);
+            for (at, name) in own.chain(["far"]).enumerate() {
+                let symbol =
+                    if name == "far" { 0 } else { object.named(name, Binding::Global, Definition::Absolute(1)) };
+                object.relocate(loads, 4 * at as u64, Reloc::LD64_GOTPAGE_LO15, symbol, 0);
+            }
+            object
+        };
+        let setup = Setup { known: &[("far", FAR)], ..Setup::default() };
+        let image = link((0..3).map(object).collect(), &setup).unwrap();
+        assert_eq!((image.slots, image.veneers), (9003, 3));
+        let callers = [0, 1, 2].map(|part| TEXT + part * (8 + 3001 * 4 + 4));
+        let veneers = callers.map(|caller| image.target(caller));
+        assert!(veneers[0] < veneers[1] && veneers[1] < veneers[2], "{veneers:x?}");
     }
 
     #[test]

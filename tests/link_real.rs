@@ -28,7 +28,7 @@ fn plan(folder: &Path, names: &[String; 2]) -> (usize, usize) {
     let in_reach_of_adrp = names.iter().any(|name| name.contains("no-pic"));
     let library = if in_reach_of_adrp { 0xc000_0000 } else { 0xffff_8000_0000_0000 };
     let files = names.each_ref().map(|name| fs::read(folder.join(name)).unwrap());
-    let inputs = [0, 1].map(|at| Input { name: &*names[at], object: Elf::parse(&files[at]).unwrap() });
+    let inputs = [0, 1].map(|at| Input { name: &names[at], object: Elf::parse(&files[at]).unwrap() });
     let mut storage = Storage::new(measure(&inputs, 0));
     let mut next = 0x40_0000;
     let place = |request: &aarch64_reloc::link::Request| {
@@ -139,7 +139,7 @@ mod in_process {
     /// Links two objects into this process, the library's functions from the process itself, and runs them.
     fn run(names: &[String; 2]) -> String {
         let files = names.each_ref().map(|name| objects::read(name));
-        let inputs = [0, 1].map(|at| Input { name: &*names[at], object: Elf::parse(&files[at]).unwrap() });
+        let inputs = [0, 1].map(|at| Input { name: &names[at], object: Elf::parse(&files[at]).unwrap() });
         let reservation = Reservation::new(1 << 24).unwrap();
         let process = Library::this();
         let mut resolve = |name: &str| {
