@@ -1,5 +1,5 @@
 //! The example from its command line: what it refuses and how, and what it passes on.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "std", feature = "object"))]
 
 mod common;
 #[allow(dead_code)]

@@ -1,7 +1,7 @@
 //! The same objects at the same addresses, linked by the example and by ld.lld: the images are the same to the byte.
 //!
 //! `identity/identity.py` says what is compared and what may differ; `identity/long.sh` does it for whole libraries.
-#![cfg(all(target_os = "linux", not(target_arch = "aarch64")))]
+#![cfg(all(target_os = "linux", not(target_arch = "aarch64"), feature = "std", feature = "object"))]
 
 mod common;
 #[allow(dead_code)]

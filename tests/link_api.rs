@@ -1,5 +1,7 @@
 //! The linker through its API, on objects made up in memory: every cause of failure, and the ways to a far target.
 
+#![cfg(all(feature = "std", feature = "link"))]
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};

@@ -1,5 +1,5 @@
 //! Whole programs, as clang and gcc compile them: linked here, they print what they print when the system links them.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "std", feature = "object"))]
 
 #[cfg(not(target_arch = "aarch64"))]
 mod common;
