@@ -68,6 +68,29 @@ impl fmt::Debug for Addr {
     }
 }
 
+/// An address is not where it must be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Misaligned {
+    /// The address.
+    pub addr: Addr,
+    /// What it must be a multiple of, in bytes.
+    pub align: u64,
+}
+
+impl Misaligned {
+    pub(crate) const fn check(addr: Addr, align: u64) -> Result<(), Self> {
+        if addr.is_aligned_to(align) { Ok(()) } else { Err(Self { addr, align }) }
+    }
+}
+
+impl fmt::Display for Misaligned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not a multiple of {}", self.addr, self.align)
+    }
+}
+
+impl core::error::Error for Misaligned {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

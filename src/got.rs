@@ -11,10 +11,10 @@
 //! well as the table itself. The entries are those of AAELF64, "Relocation operations"; a slot is eight bytes at a
 //! multiple of eight.
 
-use crate::addr::Addr;
+use crate::addr::{Addr, Misaligned};
 use crate::patch::{PatchError, Section};
 use crate::reloc::{Reloc, Slot};
-use crate::slots::{Key, Slots, Units};
+use crate::slots::{Key, Slots, State, Units};
 use core::fmt;
 
 /// The storage of one slot, opaque: an array, slice or vector of as many as there shall be slots.
@@ -239,8 +239,8 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
     /// The symbol whose entry begins at `slot`.
     pub fn symbol_of(&self, slot: Slot) -> Option<Symbol> {
         let unit = u32::try_from(self.offset_of(slot) / SLOT as i64).ok()?;
-        let key = self.slots.get(unit)?.key();
-        (self.slot(unit) == slot).then_some(Symbol(key.id))
+        let record = self.slots.get(unit).filter(|record| record.state() == State::First)?;
+        (self.slot(unit) == slot).then_some(Symbol(record.key().id))
     }
 
     /// The entries, in the order of their slots.
@@ -261,7 +261,7 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
     /// The section does not hold all of them; those before are written.
     pub fn write(&self, section: &mut Section<'_>) -> Result<(), PatchError> {
         (0..self.slots.end()).try_for_each(|unit| {
-            let offset = offset_in(section, self.slot(unit).addr());
+            let offset = section.offset_of(self.slot(unit).addr());
             section.patch(offset, Reloc::ABS64, Addr::new(self.word(unit)))
         })
     }
@@ -273,11 +273,6 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
     fn slot(&self, unit: u32) -> Slot {
         Slot::new(self.base.plus(i64::from(unit) * SLOT as i64))
     }
-}
-
-/// Where in `section` the address lies; beyond its end if it does not.
-pub(crate) fn offset_in(section: &Section<'_>, addr: Addr) -> usize {
-    usize::try_from(addr.distance_from(section.addr()).cast_unsigned()).unwrap_or(usize::MAX)
 }
 
 /// There is no room for another entry.
@@ -301,26 +296,3 @@ impl fmt::Display for Full {
 }
 
 impl core::error::Error for Full {}
-
-/// An address is not where it must be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Misaligned {
-    /// The address.
-    pub addr: Addr,
-    /// What it must be a multiple of, in bytes.
-    pub align: u64,
-}
-
-impl Misaligned {
-    pub(crate) const fn check(addr: Addr, align: u64) -> Result<(), Self> {
-        if addr.is_aligned_to(align) { Ok(()) } else { Err(Self { addr, align }) }
-    }
-}
-
-impl fmt::Display for Misaligned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not a multiple of {}", self.addr, self.align)
-    }
-}
-
-impl core::error::Error for Misaligned {}

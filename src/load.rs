@@ -188,7 +188,7 @@ fn to_len(bytes: u64) -> usize {
 /// Where each segment's pages begin, and the names of its output sections.
 fn segments<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(Addr, String)> {
     let names = |index| {
-        let outputs = plan.outputs().iter().filter(|output| output.segment() == index && output.size() > 0);
+        let outputs = plan.outputs().iter().filter(|output| output.segment() == Some(index) && output.size() > 0);
         outputs.map(|output| output.name()).collect::<Vec<_>>().join(" ")
     };
     plan.segments().iter().enumerate().map(|(index, segment)| (segment.addr(), names(index))).collect()

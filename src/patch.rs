@@ -60,6 +60,12 @@ impl<'a> Section<'a> {
         self.bytes.is_empty()
     }
 
+    /// The offset of the byte that runs at `addr`; beyond the section's end where it is not inside, so that a patch there is
+    /// refused.
+    pub fn offset_of(&self, addr: Addr) -> usize {
+        usize::try_from(addr.distance_from(self.addr).cast_unsigned()).unwrap_or(usize::MAX)
+    }
+
     /// The section from byte `offset` on; `None` where it is not that long.
     pub fn skip(self, offset: usize) -> Option<Self> {
         Some(Self { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })

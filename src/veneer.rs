@@ -24,8 +24,7 @@ mod island;
 
 pub use island::{Cell, Island, VeneerError};
 
-use crate::addr::Addr;
-use crate::got::Misaligned;
+use crate::addr::{Addr, Misaligned};
 use crate::insn::{Hw, Reg, add, adrp, b, br, ldr, movk, movz};
 use crate::reloc::{Reloc, Slot, Value};
 use crate::slots::Key;

@@ -1,7 +1,7 @@
 //! The laws of the ledgers: a GOT against a map, and an island against a small machine that runs its veneers.
 
-use aarch64_reloc::addr::Addr;
-use aarch64_reloc::got::{Content, Entry, Full, Got, Kind, Misaligned, Symbol};
+use aarch64_reloc::addr::{Addr, Misaligned};
+use aarch64_reloc::got::{Content, Entry, Full, Got, Kind, Symbol};
 use aarch64_reloc::patch::{Endian, Section};
 use aarch64_reloc::reloc::{Reason, Reloc, Slot};
 use aarch64_reloc::veneer::{Callee, Cell, Form, Island, Veneer, VeneerError};

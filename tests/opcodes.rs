@@ -31,7 +31,7 @@ const WORDS: &[(u32, &str)] = &[
     (0x3d80_0041, "mem-128"), // str q1, [x2]
     (0xf840_0041, "other"), // ldur x1, [x2]
     (0xf840_8441, "other"), // ldr x1, [x2], #8
-    (0xf863_6841, "other"), // ldr x1, [x2, x3]
+    (0xf863_6841, "mem-register"), // ldr x1, [x2, x3]
     (0xa940_0c41, "other"), // ldp x1, x3, [x2]
     (0x1800_0001, "literal"), // ldr w1, .
     (0x5800_0001, "literal-x"), // ldr x1, .
@@ -66,6 +66,11 @@ const WORDS: &[(u32, &str)] = &[
     (0xf2a0_0001, "movk-1"), // movk x1, #0, lsl #16
     (0xf2c0_0001, "movk-2"), // movk x1, #0, lsl #32
     (0xf2e0_0001, "movk-3"), // movk x1, #0, lsl #48
+    (0xf862_6821, "mem-register"), // ldr x1, [x1, x2]
+    (0xb862_6821, "other"), // ldr w1, [x1, x2]
+    (0x8b02_0021, "add-register"), // add x1, x1, x2
+    (0x8b22_4021, "add-register"), // add x1, x1, w2, uxtw
+    (0x0b02_0021, "other"), // add w1, w1, w2
     (0xd61f_0020, "other"), // br x1
     (0xd63f_0020, "blr"), // blr x1
     (0xd65f_03c0, "other"), // ret
@@ -93,7 +98,8 @@ fn kinds(reloc: Reloc) -> Option<Vec<String>> {
         "JUMP26" => list(&["b"]),
         "CALL26" => list(&["bl"]),
         "LD_PREL_LO19" => list(&["literal", "literal-x"]),
-        "TLSDESC_LDR" | "TLSDESC_ADD" => None,
+        "TLSDESC_LDR" => list(&["mem-64", "mem-register", "literal-x"]),
+        "TLSDESC_ADD" => list(&["add-x", "add-register"]),
         _ if ends("PREL19") => list(&["literal-x"]),
         _ if has("PG_HI21") || ends("PAGE21") || ends("GOT_PAGE") => list(&["adrp"]),
         _ if ends("PREL21") || ends("PREL_LO21") => list(&["adr"]),

@@ -84,7 +84,7 @@ pub fn executable<'data, O: Object<'data>>(
     writer.write_shstrtab()?;
     writer.write_null_section_header();
     for (index, output) in plan.outputs().iter().enumerate().filter(|&(index, _)| kept(index)) {
-        let program = &programs[output.segment()];
+        let Some(program) = output.segment().and_then(|segment| programs.get(segment)) else { continue };
         writer.write_section_header(&SectionHeader {
             sh_name: writer.section_name_offset(Some(names[index])),
             sh_type: if output.is_zeros() { elf::SHT_NOBITS } else { elf::SHT_PROGBITS },
@@ -121,7 +121,7 @@ fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Ve
     let sections = contents.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
     plan.commit(&mut sections.collect::<Vec<_>>())?;
     for (index, bytes) in contents.iter_mut().enumerate() {
-        let in_file = plan.outputs().iter().filter(|output| output.segment() == index && !output.is_zeros());
+        let in_file = plan.outputs().iter().filter(|output| output.segment() == Some(index) && !output.is_zeros());
         let end = in_file.map(|output| output.addr().get() + output.size() - segments[index].addr().get()).max();
         bytes.truncate(end.unwrap_or(0) as usize);
     }

@@ -111,7 +111,7 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
         let start = first(segment.addr());
         let len = segment.addr().get() + segment.size() - start;
         if let Ok(placed) = arena.alloc_at(segment.prot(), Addr::new(start), len) {
-            let outputs = plan.outputs().iter().filter(|output| output.segment() == index && output.size() > 0);
+            let outputs = plan.outputs().iter().filter(|output| output.segment() == Some(index) && output.size() > 0);
             names.push((placed.addr(), outputs.map(|output| output.name()).collect::<Vec<_>>().join(" ")));
         }
     }

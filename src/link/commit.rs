@@ -37,12 +37,12 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 else {
                     continue;
                 };
-                let Some((output, offset)) = self.layout.section((first.section + index) as u32) else { continue };
-                let Some(section) = memory.get_mut(output.segment()) else { continue };
-                let start = output.addr.distance_from(section.addr()).cast_unsigned().wrapping_add(offset) as usize;
-                let end = start.wrapping_add(bytes.len());
-                let place = section.bytes_mut().get_mut(start..end);
-                let place = place.ok_or(CommitError::Memory(output.segment()))?;
+                let number = (first.section + index) as u32;
+                let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
+                let Some(section) = memory.get_mut(segment) else { continue };
+                let at = section.offset_of(addr);
+                let place = section.bytes_mut().get_mut(at..).and_then(|bytes_from| bytes_from.get_mut(..bytes.len()));
+                let place = place.ok_or(CommitError::Memory(segment))?;
                 // As long as each other; said so that nothing is left that could panic.
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
@@ -51,10 +51,10 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     }
 
     fn write_ledgers(&self, memory: &mut [patch::Section<'_>]) -> Result<(), PatchError> {
-        if let Some(section) = memory.get_mut(self.layout.got().segment()) {
+        if let Some(section) = self.layout.got().segment().and_then(|segment| memory.get_mut(segment)) {
             self.router.got.write(section)?;
         }
-        if let Some(section) = memory.get_mut(self.layout.plt().segment()) {
+        if let Some(section) = self.layout.plt().segment().and_then(|segment| memory.get_mut(segment)) {
             self.router.island.write(section)?;
         }
         Ok(())
@@ -66,9 +66,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             let Ok(reference) = site.reference(symbols, layout) else { return };
-            let Some((output, _)) = layout.section(site.number) else { return };
-            let Some(section) = memory.get_mut(output.segment()) else { return };
-            let offset = reference.place.distance_from(section.addr()).cast_unsigned() as usize;
+            let Some((segment, _)) = layout.segment_of(site.number) else { return };
+            let Some(section) = memory.get_mut(segment) else { return };
+            let offset = section.offset_of(reference.place);
             let Some(raw) = site.raw() else { return };
             let written = match router.route(&reference, raw) {
                 Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),

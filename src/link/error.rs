@@ -1,7 +1,8 @@
 //! What a plan reports: every failure, with the names around it.
 
 use super::object::ObjectError;
-use crate::addr::Addr;
+use crate::addr::{Addr, Misaligned};
+use crate::arena::Prot;
 use crate::got;
 use crate::patch::PatchError;
 use crate::reloc::Reloc;
@@ -23,6 +24,7 @@ pub struct Failure<'a> {
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Cause<'a> {
     /// The object's file.
     Object(ObjectError),
@@ -45,7 +47,7 @@ pub enum Cause<'a> {
     /// A relocation refers to a symbol in a section that is not loaded.
     NotLoaded,
     /// The linker's own section does not lie where it can be used.
-    Misaligned(got::Misaligned),
+    Misaligned(Misaligned),
     /// A relocation refers to a local symbol in a section of a group that another object has.
     LeftOut,
     /// No output section has the name that was to be placed.
@@ -54,6 +56,10 @@ pub enum Cause<'a> {
     PlacedTwice(&'a str),
     /// An output section cannot be placed at an address that is not a multiple of its alignment.
     MisplacedOutput(&'a str, Addr, u64),
+    /// A segment cannot lie at an address that is not a multiple of its alignment.
+    MisplacedSegment(Prot, Addr, u64),
+    /// An object asks for an alignment that is not a power of two.
+    Alignment(u64),
     /// Two output sections overlap.
     Overlap(&'a str, &'a str),
     /// The sizes of the sections add up to more than 2^63 bytes.
@@ -168,6 +174,10 @@ impl fmt::Display for Cause<'_> {
             Self::MisplacedOutput(name, addr, align) => {
                 write!(f, "{name} cannot be placed at {addr}: it is not a multiple of {align:#x}")
             }
+            Self::MisplacedSegment(prot, addr, align) => {
+                write!(f, "the {prot} segment cannot lie at {addr}: it is not a multiple of {align:#x}")
+            }
+            Self::Alignment(align) => write!(f, "an alignment of {align:#x} is not a power of two"),
             Self::Overlap(one, other) => write!(f, "{one} and {other} overlap"),
             Self::TooBig => write!(f, "the sections are larger than the address space"),
             Self::Table(name) => write!(f, "the table of {name} that was lent is too short"),

@@ -65,7 +65,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         let mut next = 0;
         for (input, first) in inputs.iter().zip(&mut *firsts) {
             first.section = next;
-            next += input.object.section_count();
+            next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
         self.placed.get_mut(..next).ok_or(Cause::Table("sections"))?.fill(Placed { output: NONE, offset: 0 });
         let firsts = &*firsts;
@@ -137,13 +137,16 @@ impl<'t, 'data> Layout<'t, 'data> {
         if self.placed.get(section).is_some_and(|placed| placed.output == LEFT_OUT) {
             return Ok(());
         }
+        if !align.is_power_of_two() {
+            return Err(Cause::Alignment(align).into());
+        }
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;
         let number = if *bucket == NONE { new } else { *bucket };
         *bucket = number;
         if number == new {
-            self.push(Output { name, prot, ..Output::default() })?;
+            self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
@@ -197,7 +200,10 @@ impl<'t, 'data> Layout<'t, 'data> {
         }
         let requests = requests.get_mut(..count).unwrap_or_default();
         place(requests).ok_or(Fatal::NotPlaced)?;
-        for &mut Request { addr, prot, size, .. } in requests {
+        for &mut Request { addr, prot, size, align } in requests {
+            if !addr.is_aligned_to(align) {
+                report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
+            }
             let segment = self.open(Segment { prot, addr, size })?;
             for output in self.table.iter_mut().take(self.len) {
                 if output.prot == prot && output.segment == NONE {
@@ -321,7 +327,8 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// Whether objects bring an output section of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.outputs().iter().skip(COMMON + 1).any(|output| output.name == name)
+        let is = |number: u32| self.table.get(number as usize).is_some_and(|output| output.name == name);
+        self.names.get(name, is).is_some()
     }
 
     /// Where the input section numbered `section` lies; `None` where it is not loaded.
@@ -348,6 +355,12 @@ impl<'t, 'data> Layout<'t, 'data> {
         (output < LEFT_OUT).then_some(output as usize)
     }
 
+    /// The segment that an input section is in, and its address.
+    pub(super) fn segment_of(&self, section: u32) -> Option<(usize, Addr)> {
+        let (output, _) = self.section(section)?;
+        Some((output.segment()?, self.section_addr(section)?))
+    }
+
     /// The output section of an input section, and the offset there.
     pub(super) fn section(&self, section: u32) -> Option<(&Output<'data>, u64)> {
         let placed = self.placed.get(section as usize)?;
@@ -360,7 +373,7 @@ fn order_of(number: usize, output: &Output<'_>) -> Step {
     match number {
         PLT => order::VENEERS,
         _ if output.zeros => order::ZEROS,
-        _ => order::of(output.name),
+        _ => output.step,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::addr::Addr;
 pub(super) enum Made<'a> {
     /// The base of the GOT (AAELF64 5.7.9).
     Got,
-    /// The lowest address of the image; of no meaning but that it is the image's own.
+    /// The lowest address of the image.
     Image,
     /// The start of an output section, or of the image where there is none of that name.
     Start(&'a str),
@@ -24,7 +24,9 @@ pub(super) enum Made<'a> {
 pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>> {
     Some(match name {
         "_GLOBAL_OFFSET_TABLE_" => Made::Got,
-        "__dso_handle" | "__ehdr_start" | "__executable_start" => Made::Image,
+        // Of no meaning but that it is the image's own; code refers to it, so it is near code.
+        "__dso_handle" => Made::Start(".text"),
+        "__ehdr_start" | "__executable_start" => Made::Image,
         "__preinit_array_start" => Made::Start(".preinit_array"),
         "__preinit_array_end" => Made::Stop(".preinit_array"),
         "__init_array_start" => Made::Start(".init_array"),

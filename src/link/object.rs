@@ -186,6 +186,7 @@ pub enum Part {
 
 /// What is wrong with a part of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Problem {
     /// The file contradicts its format, or ends too early.
     Malformed(&'static str),

@@ -87,8 +87,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         layout.place(options.pins, place, report)?;
         symbols.place(inputs, &layout);
 
-        let got = Got::new(tables.slots, layout.got().addr).map_err(Cause::Misaligned)?;
-        let island = Island::new(tables.veneers, layout.plt().addr).map_err(Cause::Misaligned)?;
+        // The ledgers have the room that was kept, and no more: what was miscounted would be an error here.
+        let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
+        let cells = tables.veneers.get_mut(..2 * counts.veneers).ok_or(Cause::Table("veneers"))?;
+        let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
+        let island = Island::new(cells, layout.plt().addr).map_err(Cause::Misaligned)?;
         let mut router = Router { got, island };
         bases::make(inputs, firsts, &symbols, &layout, &mut router);
         let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };

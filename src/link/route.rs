@@ -73,7 +73,9 @@ impl Router<'_> {
                 Value::Addr(self.island.veneer_for(slot).map_err(Cause::Veneer)?)
             }
             Class::Addr if may_detour(reference) && !reloc.reaches(reference.place, Value::Addr(target_addr)) => {
-                Value::Addr(self.island.veneer_for(target_addr).map_err(Cause::Veneer)?)
+                let veneer = Value::Addr(self.island.veneer_for(target_addr).map_err(Cause::Veneer)?);
+                // One out of reach itself is of no use: the error is the target's.
+                if reloc.reaches(reference.place, veneer) { veneer } else { Value::Addr(target_addr) }
             }
             Class::Addr => Value::Addr(target_addr),
         };

@@ -30,7 +30,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
         match site.reference(symbols, layout) {
             Ok(Reference { reloc, base, number, target, addend, .. }) => {
                 let through_slot = through_slot(reloc, target, addend);
-                let is_direct = near && layout.is_text(target.section);
+                let is_direct = near && layout.is_text(target.section) && layout.is_text(site.number);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 // A slot near another base than the first is counted already.
                 let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);

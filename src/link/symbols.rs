@@ -35,7 +35,7 @@ impl<'t> Symbols<'t> {
             first.symbol = next;
             for index in 0..input.object.symbol_count() {
                 let target = symbols.targets.get_mut(next).ok_or(Cause::Table("symbols"))?;
-                let number = next as u32;
+                let number = u32::try_from(next).map_err(|_| Cause::TooBig)?;
                 *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::default() };
                 match input.object.symbol(index) {
                     Ok(symbol) => {
@@ -198,12 +198,15 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) 
         }
         Definition::Common { align } => {
             (target.state, target.addr) = (State::Common, Addr::new(symbol.size));
-            target.align = align.trailing_zeros() as u8;
+            // Of what is no power of two, the least.
+            target.align = align.trailing_zeros().min(63) as u8;
         }
         Definition::Absolute(number) => (target.state, target.addr) = (State::Absolute, Addr::new(number)),
         Definition::Undefined if target.global => target.state = State::Undefined,
-        // The symbol of index 0, for relocations that need none.
-        Definition::Undefined | Definition::File => target.state = State::Absolute,
+        // The symbol of index 0, for relocations that need none, has the address 0.
+        Definition::Undefined if target.index == 0 => target.state = State::Absolute,
+        // No relocation has any business with it.
+        Definition::Undefined | Definition::File => target.state = State::NotLoaded,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Input;
 use super::bases::is_tight;
 use super::object::{Binding, Kind, Object};
+use super::order::{self, Step};
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::reloc::{Class, Reloc};
@@ -158,6 +159,8 @@ pub struct Output<'data> {
     pub(super) size: u64,
     pub(super) align: u64,
     pub(super) segment: u32,
+    /// When it is placed, among those of its protection.
+    pub(super) step: Step,
     pub(super) zeros: bool,
 }
 
@@ -200,15 +203,24 @@ impl Output<'_> {
         self.zeros
     }
 
-    /// The index of its segment.
-    pub fn segment(&self) -> usize {
-        self.segment as usize
+    /// The index of its segment; `None` for one that is empty, and has none.
+    pub fn segment(&self) -> Option<usize> {
+        (self.segment != NONE).then_some(self.segment as usize)
     }
 }
 
 impl Default for Output<'_> {
     fn default() -> Self {
-        Self { name: "", prot: Prot::Read, addr: Addr::new(0), size: 0, align: 1, segment: NONE, zeros: true }
+        Self {
+            name: "",
+            prot: Prot::Read,
+            addr: Addr::new(0),
+            size: 0,
+            align: 1,
+            segment: NONE,
+            step: order::FIRST,
+            zeros: true,
+        }
     }
 }
 
@@ -251,8 +263,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     let mut globals = 0;
     let (mut to_slot, mut near, mut calls) = (0_usize, 0_usize, 0_usize);
     for Input { object, .. } in inputs {
-        needs.sections += object.section_count();
-        needs.symbols += object.symbol_count();
+        needs.sections = needs.sections.saturating_add(object.section_count());
+        needs.symbols = needs.symbols.saturating_add(object.symbol_count());
         let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
         globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
         for section in 0..object.section_count() {

@@ -51,13 +51,16 @@ impl<'data> Site<'data> {
     ///
     /// # Errors
     ///
-    /// Why that cannot be said; `None` where the symbol itself was refused.
+    /// Why that cannot be said; `None` where there is nothing to be done, or the symbol itself was refused.
     pub(super) fn reference<'s>(
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
     ) -> Result<Reference<'s>, Option<Cause<'static>>> {
         let Relocation { offset, reloc, symbol, addend } = self.relocation;
+        if reloc == Reloc::NONE {
+            return Err(None);
+        }
         if !is_supported(reloc) {
             return Err(Some(Cause::Unsupported(reloc)));
         }
@@ -66,6 +69,7 @@ impl<'data> Site<'data> {
             State::Unreadable => return Err(None),
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
+            State::NotLoaded => return Err(Some(Cause::NotLoaded)),
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }

@@ -7,10 +7,15 @@ use crate::link::{
 use crate::reloc::Reloc;
 use std::vec::Vec;
 
-/// `inputs`, and the object that brings `atexit`.
-pub(super) fn beside<'o, 'data, O>(inputs: &'o [Input<'data, O>]) -> Vec<Input<'data, Member<'o, O>>> {
+/// `inputs`, and the object that brings `atexit` if one of them wants it.
+pub(super) fn beside<'o, 'data, O: Object<'data>>(inputs: &'o [Input<'data, O>]) -> Vec<Input<'data, Member<'o, O>>> {
     let given = inputs.iter().map(|input| Input { name: input.name, object: Member::Given(&input.object) });
-    given.chain([Input { name: "atexit", object: Member::Atexit }]).collect()
+    let wants = |object: &O| {
+        let mut symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
+        symbols.any(|symbol| symbol.name == SYMBOLS[0].0 && symbol.definition == Definition::Undefined)
+    };
+    let wanted = inputs.iter().any(|input| wants(&input.object));
+    given.chain(wanted.then_some(Input { name: "atexit", object: Member::Atexit })).collect()
 }
 
 /// An object of an image.

@@ -5,6 +5,7 @@ use crate::mem::Error;
 use core::ffi::{c_char, c_int, c_void};
 use core::ops::Deref;
 use core::ptr;
+use std::vec::Vec;
 
 /// An image that was started: unwinders know its frames, and its initialisers have run.
 ///
@@ -19,7 +20,8 @@ type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *con
 type Finaliser = unsafe extern "C" fn();
 
 unsafe extern "C" {
-    /// Of the unwinder (libgcc, libunwind): exceptions pass through the functions of this `.eh_frame`.
+    /// Of libgcc's unwinder: exceptions pass through the functions of this `.eh_frame`. (LLVM's libunwind has a function of
+    /// this name that takes a single frame: with it, exceptions do not unwind through an image.)
     fn __register_frame(begin: *const c_void);
     fn __deregister_frame(begin: *const c_void);
     /// Of the C library (Itanium C++ ABI 3.3.6.3): calls and forgets the `atexit` handlers of a module.
@@ -32,8 +34,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// This is no AArch64 machine, or an initialiser is not in the image's text; the image is gone then, and those
-    /// initialisers before it have run.
+    /// This is no AArch64 machine, or an initialiser is not in the image's text; nothing has run then, and the image is gone.
     ///
     /// # Safety
     ///
@@ -43,16 +44,17 @@ impl Image {
         if !cfg!(target_arch = "aarch64") {
             return Err(Error::ForeignHost.into());
         }
+        // SAFETY: nothing of the image has run.
+        let entries = unsafe { self.initialisers() }?.into_iter();
+        // SAFETY: the caller vouches for the initialisers.
+        let calls = entries.map(|entry| unsafe { self.function(entry) }).collect::<Result<Vec<Initialiser>, _>>()?;
         for frames in &self.frames {
             // SAFETY: the output section `.eh_frame`, which ends with a length of zero, in sealed memory of the image.
             unsafe { __register_frame(ptr::with_exposed_provenance(frames.get() as usize)) };
         }
         let running = Running { image: self };
-        // SAFETY: nothing of the image has run.
-        for entry in unsafe { running.image.initialisers() }? {
-            // SAFETY: the caller vouches for the initialisers.
-            let call: Initialiser = unsafe { running.image.function(entry) }?;
-            let count = argv.len().saturating_sub(1) as c_int;
+        let count = argv.len().saturating_sub(1) as c_int;
+        for call in calls {
             // SAFETY: as above; `environ` is the C library's.
             unsafe { call(count, argv.as_ptr(), environ) };
         }

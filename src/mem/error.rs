@@ -56,6 +56,11 @@ pub enum Error {
         /// The bytes it should be a multiple of.
         align: u64,
     },
+    /// An alignment is not a power of two.
+    Alignment {
+        /// The alignment, in bytes.
+        align: u64,
+    },
     /// The code is AArch64 and this process is not.
     ForeignHost,
 }
@@ -72,6 +77,7 @@ impl fmt::Display for Error {
                 write!(f, "range of {len:#x} bytes at {addr} is not in sealed {prot} memory")
             }
             Self::Misaligned { addr, align } => write!(f, "address {addr} is not a multiple of {align}"),
+            Self::Alignment { align } => write!(f, "alignment of {align:#x} bytes is not a power of two"),
             Self::ForeignHost => f.write_str("AArch64 code cannot be called on this host"),
         }
     }

@@ -20,9 +20,11 @@ impl Pages {
         Self { reservation, segments: Vec::new() }
     }
 
-    /// Fresh pages for `parts` in one run, which read as zero and can be written: where each part begins.
+    /// Fresh pages for `parts` in one run, which read as zero and can be written: where each part begins. All of a part lies
+    /// in its own pages.
     pub(super) fn add(&mut self, parts: &[Part]) -> Result<Vec<Addr>, Error> {
         let taken = self.reservation.take(parts)?;
+        debug_assert!(taken.iter().zip(parts).all(|((pages, start), part)| pages.contains(*start, part.len as u64)));
         let segments = || taken.iter().map(|&(segment, _)| segment);
         let (Some(&(first, _)), Some(&(last, _))) = (taken.first(), taken.last()) else { return Ok(Vec::new()) };
         let len = last.addr().distance_from(first.addr()) as usize + bytes(last);

@@ -96,29 +96,33 @@ impl Reservation {
     }
 
     /// Whole pages for all of `parts`, in one run: addresses nobody else is given until they are
-    /// [given back](Self::give_back). With each part's pages comes the address in them where the part begins.
+    /// [given back](Self::give_back). With each part's pages comes the address in them where the part begins; all of the
+    /// part lies in its pages.
     pub(super) fn take(&self, parts: &[Part]) -> Result<Vec<(Segment, Addr)>, Error> {
         let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        if let Some(part) = parts.iter().find(|part| !part.align.is_power_of_two()) {
+            return Err(Error::Alignment { align: part.align });
+        }
         let page = self.page().bytes();
-        let room = |len: u64, part: &Part| {
-            len.checked_next_multiple_of(part.align.max(page))?.checked_add(part.len.max(1) as u64)
-        };
+        // From a multiple of the greatest alignment on, each part's offset is the same wherever the run lies.
+        let greatest = parts.iter().fold(page, |greatest, part| greatest.max(part.align));
+        let (offsets, len) = line_up(parts, page).unwrap_or_default();
         // Pages are aligned to their own size; where more is wanted there is room to move up in.
-        let slack = first.align.saturating_sub(page);
-        let len = parts.iter().try_fold(0, room).and_then(|len| len.checked_add(slack)).unwrap_or(u64::MAX);
+        let len = len.checked_add(greatest - page).filter(|_| !offsets.is_empty()).unwrap_or(u64::MAX);
         let mut arena = self.arena();
-        // The run takes two blocks at the most, each cut another.
+        // The run takes two blocks at the most, each cut another: once there is a run, no cut is refused.
         arena.ensure_blocks(parts.len() + 1);
         let mut rest = arena.alloc(first.prot, len)?;
-        let mut start = rest.addr().align_up(first.align);
+        let base = rest.addr().align_up(greatest);
+        let starts = offsets.iter().map(|offset| base.plus(offset.cast_signed()));
         let mut taken = Vec::new();
-        for (part, next) in parts.iter().zip(parts.iter().skip(1)) {
-            let end = start.at(part.len.max(1)).align_up(next.align.max(page));
-            let [held, upper] = arena.cut(rest, end.distance_from(rest.addr()).cast_unsigned(), next.prot)?;
-            taken.push((held, start));
-            (rest, start) = (upper, end);
+        let mut before = base;
+        for (part, start) in parts.iter().zip(starts).skip(1) {
+            let [held, upper] = arena.cut(rest, start.distance_from(rest.addr()).cast_unsigned(), part.prot)?;
+            taken.push((held, before));
+            (rest, before) = (upper, start);
         }
-        taken.push((rest, start));
+        taken.push((rest, before));
         Ok(taken)
     }
 
@@ -146,4 +150,17 @@ impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation").field("addr", &self.0.addr).field("len", &self.0.len).finish_non_exhaustive()
     }
+}
+
+/// Where each of `parts` begins in a run of pages that begins on a multiple of all their alignments, and how long that is;
+/// `None` where it is longer than any address space.
+fn line_up(parts: &[Part], page: u64) -> Option<(Vec<u64>, u64)> {
+    let mut end = 0_u64;
+    let mut place = |part: &Part| {
+        let offset = end.checked_next_multiple_of(part.align.max(page))?;
+        end = offset.checked_add(part.len.max(1) as u64)?;
+        Some(offset)
+    };
+    let offsets = parts.iter().map(&mut place).collect::<Option<_>>()?;
+    Some((offsets, end))
 }

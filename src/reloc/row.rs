@@ -95,7 +95,9 @@ impl Row {
         let bits = (self.hi - self.lo + 1) as usize;
         let width = self.site.field(self.hi).width;
         match self.site {
-            Site::None | Site::Blr => assert!(self.hi == 0 && matches!(self.x, X::None)),
+            Site::None | Site::MarkLdr | Site::MarkAdd | Site::Blr => {
+                assert!(self.hi == 0 && matches!(self.x, X::None))
+            }
             Site::Signed => assert!(bits == 64),
             // Two bits more lie in `immlo`.
             Site::Adr | Site::Adrp => assert!(bits == width + 2),

@@ -41,6 +41,10 @@ pub(super) enum Site {
     /// `MOVN` or `MOVZ`, made the one that the sign of `X` asks for.
     MovNZ,
     MovK,
+    /// A load of eight bytes, which is marked, not changed.
+    MarkLdr,
+    /// 64-bit `ADD`, which is marked, not changed.
+    MarkAdd,
     /// `BLR`, which is marked, not changed.
     Blr,
 }
@@ -93,6 +97,11 @@ impl Site {
             Self::MovZK => is_move(word, lo, MoveWide::MOVZ, MoveWide::MOVK),
             Self::MovNZ => is_move(word, lo, MoveWide::MOVN, MoveWide::MOVZ),
             Self::MovK => is_move(word, lo, MoveWide::MOVK, MoveWide::MOVK),
+            // By unsigned offset, register offset or literal; by immediate, shifted or extended register.
+            Self::MarkLdr => {
+                Self::LdSt.accepts(word, 3) || word & 0xffe0_0c00 == 0xf860_0800 || Self::LiteralX.accepts(word, lo)
+            }
+            Self::MarkAdd => Self::AddX.accepts(word, lo) || word & 0xff00_0000 == 0x8b00_0000,
             Self::Blr => word & 0xffff_fc1f == 0xd63f_0000,
         }
     }
@@ -137,6 +146,8 @@ impl Site {
                 32 => "MOVK (LSL #32)",
                 _ => "MOVK (LSL #48)",
             },
+            Self::MarkLdr => "8-byte load or store",
+            Self::MarkAdd => "64-bit ADD",
             Self::Blr => "BLR",
         }
     }
@@ -144,7 +155,7 @@ impl Site {
     /// The field in the word; of `ADR` and `ADRP` the upper part, which two more bits, `immlo`, precede.
     pub(super) const fn field(self, hi: u8) -> Field {
         match self {
-            Self::None | Self::Signed | Self::Blr => Field { offset: 0, width: 0 },
+            Self::None | Self::Signed | Self::MarkLdr | Self::MarkAdd | Self::Blr => Field { offset: 0, width: 0 },
             Self::Data | Self::Pointer | Self::Word => Field { offset: 0, width: hi as usize + 1 },
             Self::Adr | Self::Adrp => PcRel::IMMHI,
             Self::Add | Self::AddX | Self::AddHi => AddSub::IMM12,

@@ -20,6 +20,7 @@ macro_rules! table {
         /// A static relocation of AArch64 ELF64, spelled as the ABI spells it without `R_AARCH64_`.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[allow(non_camel_case_types)]
+        #[non_exhaustive]
         #[repr(u8)]
         pub enum Reloc {
             $(#[doc = concat!("`R_AARCH64_", stringify!($name), "`, ELF64 code ", $code, ".")] $name,)*
@@ -194,8 +195,8 @@ table! {
     TLSDESC_ADD_LO12                  564  Slot   Abs   AddX     [11: 0]  Any  64   1;
     TLSDESC_OFF_G1                    565  Offset Abs   MovNZ    [31:16]  Int  33   1;
     TLSDESC_OFF_G0_NC                 566  Offset Abs   MovK     [15: 0]  Any  64   1;
-    TLSDESC_LDR                       567  Any    None  None     [ 0: 0]  Any  64   1;
-    TLSDESC_ADD                       568  Any    None  None     [ 0: 0]  Any  64   1;
+    TLSDESC_LDR                       567  Any    None  MarkLdr  [ 0: 0]  Any  64   1;
+    TLSDESC_ADD                       568  Any    None  MarkAdd  [ 0: 0]  Any  64   1;
     TLSDESC_CALL                      569  Any    None  Blr      [ 0: 0]  Any  64   1;
     // Signed GOT slots (PAUTHABIELF64): the slot is signed at run time, its address is plain.
     AUTH_MOVW_GOTOFF_G0               581  Offset Abs   MovNZ    [15: 0]  Int  17   1;

@@ -104,6 +104,7 @@ impl Class {
 /// ([`Reloc::bounds`](super::Reloc::bounds), [`Reloc::expects`](super::Reloc::expects),
 /// [`Reloc::alignment`](super::Reloc::alignment), [`Reloc::takes`](super::Reloc::takes)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Reason {
     /// The place does not lie wholly inside the section.
     OutOfBounds,

@@ -1,8 +1,7 @@
 //! The ledger of an island: which callee has a veneer, and in which cells.
 
 use super::{Callee, Step, Veneer};
-use crate::addr::Addr;
-use crate::got::{Misaligned, offset_in};
+use crate::addr::{Addr, Misaligned};
 use crate::insn::UDF;
 use crate::patch::{PatchError, Section};
 use crate::slots::{Slots, State, Units};
@@ -126,7 +125,7 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
                 _ => (None, 0),
             };
             let steps = veneer.into_iter().flat_map(Veneer::steps);
-            let place = offset_in(section, cell(self.base, unit));
+            let place = section.offset_of(cell(self.base, unit));
             for (index, step) in steps.skip(skipped).chain(iter::repeat(PADDING)).take(WORDS).enumerate() {
                 let offset = place.saturating_add(index * 4);
                 section.write_word(offset, step.insn)?;
