@@ -114,6 +114,21 @@ quickcheck! {
 }
 
 #[test]
+fn a_slot_tells_whose_entry_begins_there() {
+    let mut got = Got::new([Entry::default(); 8], Addr::new(0x1000)).unwrap();
+    let (one, two) = (Symbol::new(1), Symbol::new(2));
+    let pair = got.slot_for(one, Content::Gtlsidx { module: 1, offset: 2 }).unwrap();
+    let single = got.slot_for(two, Addr::new(0x5000)).unwrap();
+    assert_eq!((got.symbol_of(pair), got.symbol_of(single)), (Some(one), Some(two)));
+    // Neither the second slot of an entry, nor one that is free, nor one beside the table.
+    assert_eq!(got.symbol_of(pair.plus(8)), None);
+    assert_eq!(got.symbol_of(single.plus(1)), None);
+    assert_eq!(got.symbol_of(single.plus(0x1000)), None);
+    got.remove(two, Kind::Gdat).unwrap();
+    assert_eq!(got.symbol_of(single), None);
+}
+
+#[test]
 fn full_is_an_answer_at_exactly_the_capacity() {
     let mut got = got::<64>();
     for number in 0..64 {

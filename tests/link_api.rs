@@ -536,6 +536,12 @@ mod targets {
     }
 
     #[test]
+    fn what_changes_nothing_wants_nothing() {
+        let image = link(vec![one(insn::NOP, Reloc::NONE, 0, undefined("nowhere"))], &Setup::default()).unwrap();
+        assert_eq!(image.word(TEXT), insn::NOP);
+    }
+
+    #[test]
     fn a_strong_mention_anywhere_makes_a_symbol_wanted() {
         let weak = || one(insn::bl(), Reloc::CALL26, 0, nowhere("absent"));
         let strong = || one(insn::bl(), Reloc::CALL26, 0, undefined("absent"));
@@ -662,6 +668,18 @@ mod veneers {
             let veneer = image.target(TEXT);
             assert_eq!(image.word(veneer) & 0xffe0_001f, insn::movz(Reg::X16, Hw::G2));
         }
+    }
+
+    #[test]
+    fn data_far_from_the_text_it_refers_to_keeps_room_for_a_veneer() {
+        let mut object = Made::default();
+        let text = object.text(&[insn::NOP]);
+        let data = object.add(".rodata", Prot::Read, Content::Bytes(&[0; 4]));
+        let symbol = object.function("callee", text);
+        object.relocate(data, 0, Reloc::PLT32, symbol, 0);
+        // The one island is with the text, as far away as the text itself.
+        let setup = Setup { at: [TEXT + (3 << 30), READ, WRITE + (3 << 30)], ..Setup::default() };
+        assert_eq!(causes(vec![object], &setup), ["Patch"]);
     }
 
     #[test]

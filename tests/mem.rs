@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{ArenaError, Prot};
-use aarch64_reloc::mem::{Draft, Error, Reservation, Sealed};
+use aarch64_reloc::mem::{Draft, Error, Part, Reservation, Sealed};
+use quickcheck::quickcheck;
 
 static_assertions::assert_impl_all!(Reservation: Clone, Send, Sync);
 static_assertions::assert_impl_all!(Draft: Send, Sync);
@@ -323,4 +324,46 @@ mod aarch64 {
             }
         }
     }
+}
+
+quickcheck! {
+    /// Parts of a run are aligned, in order, apart by whole pages, and writable to their last byte; all of it comes back.
+    fn parts_of_a_run_are_apart(wanted: Vec<(u8, u16, u8)>, before: u8) -> bool {
+        let memory = Reservation::new(1 << 28).unwrap();
+        let page = memory.page().bytes();
+        let draft = memory.draft();
+        for _ in 0..before % 8 {
+            draft.alloc(Prot::Read, 1).unwrap();
+        }
+        let prots = [Prot::Read, Prot::ReadWrite, Prot::ReadExec];
+        let parts: Vec<Part> = wanted
+            .iter()
+            .take(8)
+            .map(|&(prot, len, align)| Part { prot: prots[usize::from(prot % 3)], len: len.into(), align: 1 << (align % 20) })
+            .collect();
+        let mut run = draft.alloc_run(&parts).unwrap();
+        run.iter_mut().for_each(|section| section.bytes_mut().fill(0xff));
+        // Whoever comes next gets none of it.
+        let next = draft.alloc(Prot::ReadWrite, 4096).unwrap();
+        let mut last = run.iter().zip(&parts).fold(Some(0), |end: Option<u64>, (section, part)| {
+            let (start, len) = (section.addr().get(), section.len().max(1) as u64);
+            let apart = start.is_multiple_of(page) && start.is_multiple_of(part.align) && section.len() == part.len;
+            end.filter(|&end| apart && start >= end).map(|_| (start + len).next_multiple_of(page))
+        });
+        last = last.filter(|&end| next.bytes().iter().all(|&byte| byte == 0) && (run.is_empty() || next.addr().get() >= end));
+        drop(run);
+        drop(draft);
+        last.is_some() && memory.largest_free() == memory.len() as u64
+    }
+}
+
+#[test]
+fn an_alignment_is_a_power_of_two() {
+    let memory = Reservation::new(1 << 20).unwrap();
+    let draft = memory.draft();
+    for align in [0, 3, 0x2001] {
+        let part = Part { prot: Prot::Read, len: 8, align };
+        assert!(matches!(draft.alloc_run(&[part]), Err(Error::Alignment { align: refused }) if refused == align));
+    }
+    assert_eq!(memory.largest_free(), memory.len() as u64);
 }
