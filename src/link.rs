@@ -11,25 +11,31 @@ mod bases;
 mod commit;
 mod error;
 mod groups;
+mod kinds;
 mod layout;
 mod made;
 mod names;
+mod needs;
 mod object;
 mod order;
+mod place;
 mod plan;
 mod route;
 mod scan;
+#[cfg(feature = "std")]
+mod storage;
 mod symbols;
 mod tables;
 mod view;
 mod walk;
 
 pub use error::{Cause, CommitError, Failure, Refused};
+pub use needs::{Needs, measure};
 pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
 pub use plan::Plan;
 #[cfg(feature = "std")]
-pub use tables::Storage;
-pub use tables::{First, Needs, Output, Placed, Segment, Tables, Target, measure};
+pub use storage::Storage;
+pub use tables::{First, Output, Placed, Segment, Tables, Target};
 
 use crate::addr::Addr;
 use crate::arena::Prot;

@@ -345,12 +345,12 @@ quickcheck! {
         run.iter_mut().for_each(|section| section.bytes_mut().fill(0xff));
         // Whoever comes next gets none of it.
         let next = draft.alloc(Prot::ReadWrite, 4096).unwrap();
-        let mut last = run.iter().zip(&parts).fold(Some(0), |end: Option<u64>, (section, part)| {
+        let last = run.iter().zip(&parts).try_fold(0, |end: u64, (section, part)| {
             let (start, len) = (section.addr().get(), section.len().max(1) as u64);
             let apart = start.is_multiple_of(page) && start.is_multiple_of(part.align) && section.len() == part.len;
-            end.filter(|&end| apart && start >= end).map(|_| (start + len).next_multiple_of(page))
+            (apart && start >= end).then(|| (start + len).next_multiple_of(page))
         });
-        last = last.filter(|&end| next.bytes().iter().all(|&byte| byte == 0) && (run.is_empty() || next.addr().get() >= end));
+        let last = last.filter(|&end| next.bytes().iter().all(|&byte| byte == 0) && (run.is_empty() || next.addr().get() >= end));
         drop(run);
         drop(draft);
         last.is_some() && memory.largest_free() == memory.len() as u64

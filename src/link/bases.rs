@@ -10,6 +10,7 @@
 //! another, and has its own slot there for what it refers to.
 
 use super::Input;
+use super::kinds::is_near_slot;
 use super::layout::Layout;
 use super::object::Object;
 use super::route::Router;
@@ -17,15 +18,9 @@ use super::symbols::Symbols;
 use super::tables::First;
 use super::walk::{Site, for_each_relocation};
 use crate::got::Symbol;
-use crate::reloc::Reloc;
 
 /// Slots in reach of a base wherever in its page it lies: `LD64_GOTPAGE_LO15` counts from the page.
 const IN_REACH: usize = (0x8000 - 0x1000) / 8;
-
-/// Whether `reloc` reaches only the slots near its base.
-pub(super) fn is_tight(reloc: Reloc) -> bool {
-    matches!(reloc, Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15)
-}
 
 /// The key of the slot that symbol `number` has near a base. Near the first one it is the slot of all.
 pub(super) fn key(base: u32, number: u32) -> Symbol {
@@ -67,7 +62,7 @@ fn count<'data, O: Object<'data>>(
     layout: &Layout<'_, 'data>,
 ) -> usize {
     let mut new = 0;
-    for_each_tight(input, first, |site| {
+    for_each_near(input, first, |site| {
         let Ok(number) = site.reference(symbols, layout).map(|reference| reference.number) else { return };
         let Some(target) = symbols.get_mut(number as usize) else { return };
         // Bases are numbered from 0, and 0 is said of those near none.
@@ -91,7 +86,7 @@ pub(super) fn make<'data, O: Object<'data>>(
             (base, addr) = (first.base, router.got.base().at(router.got.size()));
         }
         first.got = addr;
-        for_each_tight(input, first, |site| {
+        for_each_near(input, first, |site| {
             if let Ok(reference) = site.reference(symbols, layout) {
                 // Where there is no room, the check that follows says so.
                 let _ = router.slot(&reference);
@@ -100,14 +95,10 @@ pub(super) fn make<'data, O: Object<'data>>(
     }
 }
 
-fn for_each_tight<'data, O: Object<'data>>(
-    input: &Input<'data, O>,
-    first: &First,
-    mut visit: impl FnMut(&Site<'data>),
-) {
+fn for_each_near<'data, O: Object<'data>>(input: &Input<'data, O>, first: &First, mut visit: impl FnMut(&Site<'data>)) {
     for_each_relocation(core::slice::from_ref(input), core::slice::from_ref(first), |site| {
         if let Ok(site) = site
-            && is_tight(site.relocation.reloc)
+            && is_near_slot(site.relocation.reloc)
         {
             visit(site);
         }

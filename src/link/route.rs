@@ -2,7 +2,8 @@
 
 use super::bases;
 use super::error::Cause;
-use super::tables::{Origin, State, Target, got_offset, is_call};
+use super::kinds::{Origin, got_offset, is_call, is_near_slot};
+use super::tables::{State, Target};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::{self, Hw, PcRel};
@@ -93,7 +94,7 @@ impl Router<'_> {
     pub(super) fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
         let &Reference { reloc, base, number, addr, .. } = reference;
         let near = bases::key(base, number);
-        let is_near = bases::is_tight(reloc) || self.got.get(near, got::Kind::Gdat).is_some();
+        let is_near = is_near_slot(reloc) || self.got.get(near, got::Kind::Gdat).is_some();
         let key = if is_near { near } else { bases::key(0, number) };
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }

@@ -1,12 +1,12 @@
 //! The pass before there are addresses.
 
-use super::bases::is_tight;
 use super::error::{Cause, Failure};
+use super::kinds::{is_call, is_near_slot, wants_slot};
 use super::layout::Layout;
 use super::object::Object;
 use super::route::{Reference, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, is_call, wants_slot};
+use super::tables::First;
 use super::walk::for_each_relocation;
 use super::{Input, Report};
 use core::mem::replace;
@@ -33,7 +33,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
                 let is_direct = near && layout.is_text(target.section) && layout.is_text(site.number);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 // A slot near another base than the first is counted already.
-                let wants_slot = wants_slot(reloc) && !(is_tight(reloc) && base > 0);
+                let wants_slot = wants_slot(reloc) && !(is_near_slot(reloc) && base > 0);
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
                     counts.slots += 1;
                 }

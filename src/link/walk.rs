@@ -1,6 +1,7 @@
 //! The walk over all relocations of all loaded sections, and what each refers to.
 
 use super::error::{Cause, Failure};
+use super::kinds::is_supported;
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Relocation, Section};
 use super::route::Reference;
@@ -110,10 +111,4 @@ impl<'data> Site<'data> {
 /// Whether a section tells how to unwind functions, those that were left out among them.
 fn is_unwind(section: &str) -> bool {
     section == ".eh_frame"
-}
-
-/// Whether the linker makes what the relocation refers to: not thread-local storage (512 to 573, 1029), nor signed slots
-/// (580 to 597), nor what a symbol decides at run time or by its absence (`FUNCINIT64`, `PATCHINST`).
-fn is_supported(reloc: Reloc) -> bool {
-    !matches!(reloc.code(), 316 | 317 | 512..=597 | 1029)
 }

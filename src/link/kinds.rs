@@ -1,0 +1,47 @@
+//! What the linker has to know of relocations beyond their table: what each kind refers to.
+
+use crate::reloc::{Class, Reloc};
+
+/// Whether the linker makes what the relocation refers to: not thread-local storage (512 to 573, 1029), nor signed slots
+/// (580 to 597), nor what a symbol decides at run time or by its absence (`FUNCINIT64`, `PATCHINST`).
+pub(super) fn is_supported(reloc: Reloc) -> bool {
+    !matches!(reloc.code(), 316 | 317 | 512..=597 | 1029)
+}
+
+/// Whether `reloc` is to a slot that holds the symbol's address.
+pub(super) fn wants_slot(reloc: Reloc) -> bool {
+    matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some()
+}
+
+/// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).
+pub(super) fn is_call(reloc: Reloc) -> bool {
+    matches!(reloc, Reloc::CALL26 | Reloc::JUMP26 | Reloc::PLT32)
+}
+
+/// What a relocation to a GOT offset is measured from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Got,
+    GotPage,
+}
+
+/// Where `reloc` measures the offset of a slot from; `None` where it is not of that kind.
+pub(super) fn got_offset(reloc: Reloc) -> Option<Origin> {
+    match reloc {
+        Reloc::LD64_GOTPAGE_LO15 => Some(Origin::GotPage),
+        Reloc::LD64_GOTOFF_LO15
+        | Reloc::MOVW_GOTOFF_G0
+        | Reloc::MOVW_GOTOFF_G0_NC
+        | Reloc::MOVW_GOTOFF_G1
+        | Reloc::MOVW_GOTOFF_G1_NC
+        | Reloc::MOVW_GOTOFF_G2
+        | Reloc::MOVW_GOTOFF_G2_NC
+        | Reloc::MOVW_GOTOFF_G3 => Some(Origin::Got),
+        _ => None,
+    }
+}
+
+/// Whether `reloc` reaches only the slots near the base of the GOT.
+pub(super) fn is_near_slot(reloc: Reloc) -> bool {
+    matches!(reloc, Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15)
+}

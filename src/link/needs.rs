@@ -1,0 +1,67 @@
+//! How much linking needs, by looking through the objects once.
+
+use super::Input;
+use super::kinds::{is_call, is_near_slot, wants_slot};
+use super::object::{Binding, Kind, Object};
+
+/// How many records each table must have. [`measure`] gives a bound that always suffices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// Records in [`Tables::objects`].
+    pub objects: usize,
+    /// Records in [`Tables::sections`].
+    pub sections: usize,
+    /// Records in [`Tables::symbols`].
+    pub symbols: usize,
+    /// Records in [`Tables::names`].
+    pub names: usize,
+    /// Records in [`Tables::output_names`].
+    pub output_names: usize,
+    /// Records in [`Tables::groups`].
+    pub groups: usize,
+    /// Records in [`Tables::outputs`].
+    pub outputs: usize,
+    /// Records in [`Tables::segments`].
+    pub segments: usize,
+    /// Records in [`Tables::slots`].
+    pub slots: usize,
+    /// Records in [`Tables::veneers`].
+    pub veneers: usize,
+}
+
+/// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
+/// for the plan to report.
+pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
+    // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
+    let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
+    let mut globals = 0;
+    let (mut to_slot, mut near, mut calls) = (0_usize, 0_usize, 0_usize);
+    for Input { object, .. } in inputs {
+        needs.sections = needs.sections.saturating_add(object.section_count());
+        needs.symbols = needs.symbols.saturating_add(object.symbol_count());
+        let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
+        globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
+        for section in 0..object.section_count() {
+            match object.section(section).map(|section| section.kind) {
+                Ok(Kind::Loaded { .. }) => needs.outputs += 1,
+                Ok(Kind::Group { .. }) => needs.groups += 2,
+                Ok(Kind::Relocations { count, .. }) => {
+                    for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
+                        to_slot += usize::from(wants_slot(relocation.reloc));
+                        near += usize::from(is_near_slot(relocation.reloc));
+                        calls += usize::from(is_call(relocation.reloc));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    // At most half of the buckets are in use.
+    needs.names = 2 * globals;
+    needs.output_names = 2 * needs.outputs;
+    // A symbol has one slot, and perhaps one more near each base of the GOT.
+    needs.slots = (to_slot + calls).min(needs.symbols + near);
+    // A veneer to anywhere takes two cells.
+    needs.veneers = 2 * calls;
+    needs
+}

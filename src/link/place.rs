@@ -1,0 +1,170 @@
+//! Where the output sections lie.
+//!
+//! ```text
+//! segment    output sections, in the order of the inputs
+//! read-exec  .text ... .plt            the veneers last: how many there are is known last
+//! read       .rodata .eh_frame ...
+//! read-write .got .data ... .init_array.1 ... .init_array .bss
+//!                                      zeros last: a file need not hold them
+//! ```
+
+use super::error::{Cause, Failure, Fatal};
+use super::layout::{GOT, Layout, PLT};
+use super::order::{self, Step};
+use super::tables::{NONE, Output, Segment};
+use super::{Pin, Report, Request};
+use crate::addr::Addr;
+use crate::arena::Prot;
+use crate::reloc::Reloc;
+
+impl<'data> Layout<'_, 'data> {
+    /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` veneer cells.
+    pub(super) fn reserve(&mut self, slots: usize, cells: usize) {
+        for (number, size) in [(GOT, slots * 8), (PLT, cells * 16)] {
+            if let Some(output) = self.table.get_mut(number) {
+                output.size = size as u64;
+            }
+        }
+    }
+
+    /// Whether every call from text to text is direct: nothing is pinned, and all text spans less than a call does.
+    pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
+        let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
+        let size =
+            text.into_iter().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
+        pins.is_empty() && size.is_some_and(|size| Reloc::CALL26.reach().spans(size))
+    }
+
+    /// Gives every output section its address: a pinned one its own, the others one run for each protection, where
+    /// `place` says.
+    pub(super) fn place(
+        &mut self,
+        pins: &[Pin<'data>],
+        place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
+        for pin in pins {
+            self.pin(pin, report)?;
+        }
+        let mut requests = [Prot::ReadExec, Prot::Read, Prot::ReadWrite].map(Request::new);
+        let mut count = 0;
+        for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
+            let lined_up = self.line_up(prot)?;
+            if let Some(request) = requests.get_mut(count).filter(|_| lined_up.size > 0) {
+                *request = lined_up;
+                count += 1;
+            }
+        }
+        let requests = requests.get_mut(..count).unwrap_or_default();
+        place(requests).ok_or(Fatal::NotPlaced)?;
+        for &mut Request { addr, prot, size, align } in requests {
+            if !addr.is_aligned_to(align) {
+                report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
+            }
+            let segment = self.open(Segment { prot, addr, size })?;
+            for output in self.table.iter_mut().take(self.len) {
+                if output.prot == prot && output.segment == NONE {
+                    output.addr = Addr::new(addr.get().wrapping_add(output.addr.get()));
+                    output.segment = segment;
+                }
+            }
+        }
+        self.check_overlap(report)
+    }
+
+    fn pin(&mut self, pin: &Pin<'data>, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let number = self.outputs().iter().position(|output| output.name == pin.section);
+        let Some(&output) = number.and_then(|number| self.table.get(number)) else {
+            report.failure(Failure::of("", Cause::NoOutput(pin.section)));
+            return Ok(());
+        };
+        if output.segment != NONE {
+            report.failure(Failure::of("", Cause::PlacedTwice(pin.section)));
+            return Ok(());
+        }
+        if !pin.addr.is_aligned_to(output.align) {
+            report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
+        }
+        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size })?;
+        if let Some(output) = number.and_then(|number| self.table.get_mut(number)) {
+            (output.addr, output.segment) = (pin.addr, segment);
+        }
+        Ok(())
+    }
+
+    /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
+    fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
+        let mut request = Request::new(prot);
+        let mut step = order::FIRST;
+        // One pass for each step that there is: a few, and one more for each priority of an initialiser.
+        while let Some(next) = self.next_step(prot, step) {
+            for (number, output) in self.table.iter_mut().take(self.len).enumerate() {
+                if output.prot == prot && output.segment == NONE && order_of(number, output) == next {
+                    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+                    output.addr = Addr::new(offset);
+                    request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+                    request.align = request.align.max(output.align);
+                }
+            }
+            step = next.after();
+        }
+        Ok(request)
+    }
+
+    /// The least step from `step` on that an output section waiting to be lined up has.
+    fn next_step(&self, prot: Prot, step: Step) -> Option<Step> {
+        let waiting = (0..).zip(self.outputs()).filter(|(_, output)| output.prot == prot && output.segment == NONE);
+        waiting.map(|(number, output)| order_of(number, output)).filter(|&order| order >= step).min()
+    }
+
+    fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
+        *self.segments.get_mut(self.segment_count).ok_or(Cause::Table("segments"))? = segment;
+        self.segment_count += 1;
+        Ok(self.segment_count as u32 - 1)
+    }
+
+    /// The last byte of every segment must be in the address space, and no two may share one.
+    fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        for (b, two) in (0..).zip(self.segments()) {
+            two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Cause::TooBig)?;
+            for (a, one) in (0..b).zip(self.segments()) {
+                if overlap((one.addr, one.size), (two.addr, two.size)) {
+                    report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of the first output section of a segment that shares a byte with `other`.
+    fn first_in(&self, segment: u32, other: &Segment) -> &'data str {
+        let mut own = self.outputs().iter().filter(|output| output.segment == segment);
+        let shares = |output: &&Output<'_>| overlap((output.addr, output.size), (other.addr, other.size));
+        // Where no section does, the bytes between two do.
+        own.clone().find(shares).or_else(|| own.next()).map_or("", |found| found.name)
+    }
+
+    /// Cuts the veneers' section, the last of its segment, down to what is used.
+    pub(super) fn trim_plt(&mut self, size: usize) {
+        let Some(plt) = self.table.get_mut(PLT) else { return };
+        let unused = plt.size.saturating_sub(size as u64);
+        plt.size -= unused;
+        if let Some(segment) = self.segments.get_mut(plt.segment as usize) {
+            segment.size -= unused;
+        }
+    }
+}
+
+/// When an output section is lined up.
+fn order_of(number: usize, output: &Output<'_>) -> Step {
+    match number {
+        PLT => order::VENEERS,
+        _ if output.zeros => order::ZEROS,
+        _ => output.step,
+    }
+}
+/// Whether two runs of bytes, each an address and a length, share one. An empty run shares none, wherever it lies.
+fn overlap(one: (Addr, u64), two: (Addr, u64)) -> bool {
+    let holds = |(addr, len): (Addr, u64), start: Addr| start.distance_from(addr).cast_unsigned() < len;
+    one.1 > 0 && two.1 > 0 && (holds(one, two.0) || holds(two, one.0))
+}

@@ -1,0 +1,55 @@
+//! The tables in memory of their own, for those who have an allocator.
+
+use super::Needs;
+use super::tables::{First, Output, Placed, Segment, Tables, Target};
+use crate::{got, veneer};
+use std::{vec, vec::Vec};
+
+/// The tables in memory of their own.
+#[derive(Debug)]
+pub struct Storage<'data> {
+    objects: Vec<First>,
+    sections: Vec<Placed>,
+    symbols: Vec<Target>,
+    names: Vec<u32>,
+    output_names: Vec<u32>,
+    groups: Vec<u32>,
+    outputs: Vec<Output<'data>>,
+    segments: Vec<Segment>,
+    slots: Vec<got::Entry>,
+    veneers: Vec<veneer::Cell>,
+}
+
+impl<'data> Storage<'data> {
+    /// Tables as long as `needs` says.
+    pub fn new(needs: Needs) -> Self {
+        Self {
+            objects: vec![First::default(); needs.objects],
+            sections: vec![Placed::default(); needs.sections],
+            symbols: vec![Target::default(); needs.symbols],
+            names: vec![0; needs.names],
+            output_names: vec![0; needs.output_names],
+            groups: vec![0; needs.groups],
+            outputs: vec![Output::default(); needs.outputs],
+            segments: vec![Segment::default(); needs.segments],
+            slots: vec![got::Entry::default(); needs.slots],
+            veneers: vec![veneer::Cell::default(); needs.veneers],
+        }
+    }
+
+    /// The tables, to be lent to a plan.
+    pub fn lend(&mut self) -> Tables<'_, 'data> {
+        Tables {
+            objects: &mut self.objects,
+            sections: &mut self.sections,
+            symbols: &mut self.symbols,
+            names: &mut self.names,
+            output_names: &mut self.output_names,
+            groups: &mut self.groups,
+            outputs: &mut self.outputs,
+            segments: &mut self.segments,
+            slots: &mut self.slots,
+            veneers: &mut self.veneers,
+        }
+    }
+}
