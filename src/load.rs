@@ -8,12 +8,15 @@
 
 mod arrays;
 mod atexit;
+mod gdb;
+mod perf;
 mod running;
 mod symbols;
 
 pub use running::Running;
 
 use arrays::Arrays;
+use gdb::Announced;
 use symbols::Symbols;
 
 use crate::addr::Addr;
@@ -28,6 +31,8 @@ use std::vec::Vec;
 /// Linked objects in executable memory, none of whose code has run. Dropping it gives the memory back.
 #[derive(Debug)]
 pub struct Image {
+    /// Before the memory, which a debugger may read until this is dropped.
+    announced: Option<Announced>,
     sealed: Vec<Sealed>,
     reservation: Reservation,
     symbols: Symbols,
@@ -83,6 +88,7 @@ impl Image {
 
         let frames = plan.outputs().iter().filter(|output| output.name() == ".eh_frame" && output.size() > 0);
         Ok(Self {
+            announced: None,
             reservation: reservation.clone(),
             symbols: Symbols::of(&plan),
             segments: segments(&plan),
