@@ -1,5 +1,5 @@
 //! What debuggers and profilers are told of an image, read as they read it.
-#![cfg(target_os = "linux")]
+#![cfg(all(feature = "std", feature = "link", target_os = "linux"))]
 
 #[allow(dead_code)]
 mod objects;

@@ -68,9 +68,10 @@ impl Image {
     /// Tells a debugger, through GDB's JIT interface, the names of the image's functions and data and how to unwind its
     /// frames, until the image is dropped. Before [`start`](Self::start), it knows the initialisers too.
     ///
-    /// A program that has LLVM's JIT linked in statically defines the interface's symbols twice, which its linker refuses
-    /// (`--allow-multiple-definition` makes the two share one list: then neither is to announce while the other does). In a
-    /// shared library LLVM has a list of its own, and newer versions of GDB read both.
+    /// The interface's symbols are strong, whether this is called or not: beside another JIT that defines them, such as
+    /// LLVM's linked in statically, the linker refuses both unless it is told `--allow-multiple-definition`. They share one
+    /// list then, and neither may announce while the other does. LLVM in a shared library has a list of its own, and newer
+    /// versions of GDB read both.
     pub fn announce(&mut self) {
         if self.announced.is_none() {
             self.announced = Some(Announced::new(self.symbol_file()));
