@@ -8,6 +8,8 @@
 
 mod arrays;
 mod atexit;
+// Where the code runs, and where it is tested.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod gdb;
 mod perf;
 mod running;
@@ -16,6 +18,7 @@ mod symbols;
 pub use running::Running;
 
 use arrays::Arrays;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use gdb::Announced;
 use symbols::Symbols;
 
@@ -32,6 +35,7 @@ use std::vec::Vec;
 #[derive(Debug)]
 pub struct Image {
     /// Before the memory, which a debugger may read until this is dropped.
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     announced: Option<Announced>,
     sealed: Vec<Sealed>,
     reservation: Reservation,
@@ -88,6 +92,7 @@ impl Image {
 
         let frames = plan.outputs().iter().filter(|output| output.name() == ".eh_frame" && output.size() > 0);
         Ok(Self {
+            #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
             announced: None,
             reservation: reservation.clone(),
             symbols: Symbols::of(&plan),

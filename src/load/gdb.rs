@@ -7,7 +7,7 @@
 mod file;
 
 use super::Image;
-use core::hint::black_box;
+use core::arch::global_asm;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use std::boxed::Box;
@@ -18,7 +18,7 @@ use std::vec::Vec;
 #[derive(Debug)]
 #[repr(C)]
 struct Descriptor {
-    version: u32,
+    _version: u32,
     action: AtomicU32,
     /// What `action` is about.
     relevant: AtomicPtr<Entry>,
@@ -39,21 +39,34 @@ struct Entry {
     size: u64,
 }
 
-#[used]
-#[unsafe(export_name = "__jit_debug_descriptor")]
-static DESCRIPTOR: Descriptor = Descriptor {
-    version: 1,
-    action: AtomicU32::new(NOTHING),
-    relevant: AtomicPtr::new(ptr::null_mut()),
-    first: AtomicPtr::new(ptr::null_mut()),
-};
+// Weak, which Rust has no word for: where another JIT of the program defines both, such as LLVM's linked in statically, its
+// definitions are used, of the same layout.
+global_asm!(
+    ".pushsection .data.__jit_debug_descriptor, \"aw\", @progbits",
+    ".weak __jit_debug_descriptor",
+    ".type __jit_debug_descriptor, @object",
+    ".size __jit_debug_descriptor, 24",
+    ".balign 8",
+    "__jit_debug_descriptor:",
+    ".4byte 1", // the interface's version
+    ".zero 20",
+    ".popsection",
+    ".pushsection .text.__jit_debug_register_code, \"ax\", @progbits",
+    ".weak __jit_debug_register_code",
+    ".type __jit_debug_register_code, @function",
+    ".balign 4",
+    "__jit_debug_register_code:",
+    "ret",
+    ".size __jit_debug_register_code, . - __jit_debug_register_code",
+    ".popsection",
+);
 
-/// Where the debugger stops to read the descriptor.
-#[unsafe(export_name = "__jit_debug_register_code")]
-#[inline(never)]
-extern "C" fn register_code() {
-    // The debugger's reading, of which the compiler does not know.
-    black_box(&DESCRIPTOR);
+unsafe extern "C" {
+    #[link_name = "__jit_debug_descriptor"]
+    safe static DESCRIPTOR: Descriptor;
+    /// Where the debugger stops to read the descriptor.
+    #[link_name = "__jit_debug_register_code"]
+    safe fn register_code();
 }
 
 /// Held by whoever reads or changes the list.
@@ -68,10 +81,9 @@ impl Image {
     /// Tells a debugger, through GDB's JIT interface, the names of the image's functions and data and how to unwind its
     /// frames, until the image is dropped. Before [`start`](Self::start), it knows the initialisers too.
     ///
-    /// The interface's symbols are strong, whether this is called or not: beside another JIT that defines them, such as
-    /// LLVM's linked in statically, the linker refuses both unless it is told `--allow-multiple-definition`. They share one
-    /// list then, and neither may announce while the other does. LLVM in a shared library has a list of its own, and newer
-    /// versions of GDB read both.
+    /// Another JIT of the program that defines the interface, such as LLVM's linked in statically, shares its list with this
+    /// one, but not its lock: neither may announce while the other does. LLVM in a shared library has a list of its own, and
+    /// newer versions of GDB read both.
     pub fn announce(&mut self) {
         if self.announced.is_none() {
             self.announced = Some(Announced::new(self.symbol_file()));
