@@ -8,12 +8,18 @@
 
 mod arrays;
 mod atexit;
+// Where the code runs, and where it is tested.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod gdb;
+mod perf;
 mod running;
 mod symbols;
 
 pub use running::Running;
 
 use arrays::Arrays;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+use gdb::Announced;
 use symbols::Symbols;
 
 use crate::addr::Addr;
@@ -28,6 +34,9 @@ use std::vec::Vec;
 /// Linked objects in executable memory, none of whose code has run. Dropping it gives the memory back.
 #[derive(Debug)]
 pub struct Image {
+    /// Before the memory, which a debugger may read until this is dropped.
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    announced: Option<Announced>,
     sealed: Vec<Sealed>,
     reservation: Reservation,
     symbols: Symbols,
@@ -83,6 +92,8 @@ impl Image {
 
         let frames = plan.outputs().iter().filter(|output| output.name() == ".eh_frame" && output.size() > 0);
         Ok(Self {
+            #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+            announced: None,
             reservation: reservation.clone(),
             symbols: Symbols::of(&plan),
             segments: segments(&plan),

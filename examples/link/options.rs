@@ -26,6 +26,8 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
   --emit FILE, -o FILE  write the image as an ELF64 executable, and do not run it
   --map                 print where everything lies
+  --gdb                 tell a debugger of this process the names of what is linked (on AArch64)
+  --perf-map            tell perf, in /tmp/perf-PID.map (on AArch64)
   --trace               print which objects are linked, in their order
   --trace-symbol NAME   print which objects define or want this symbol
   --help                print this
@@ -58,6 +60,8 @@ pub struct Options {
     pub load: Vec<PathBuf>,
     pub emit: Option<PathBuf>,
     pub map: bool,
+    pub gdb: bool,
+    pub perf_map: bool,
     pub trace: bool,
     pub trace_symbols: Vec<String>,
     pub help: bool,
@@ -86,6 +90,8 @@ impl Options {
                 Long("load") => options.load.push(parser.value()?.into()),
                 Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),
                 Long("map") => options.map = true,
+                Long("gdb") => options.gdb = true,
+                Long("perf-map") => options.perf_map = true,
                 Long("trace") => options.trace = true,
                 Long("trace-symbol") => options.trace_symbols.push(parser.value()?.string()?),
                 Long("whole-archive") => whole = true,

@@ -144,13 +144,19 @@ mod in_process {
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| job.defined(name).or_else(|| look_up(&libraries, name));
-        let image = match Image::load(&reservation, &inputs, &Options { pins: job.pins }, resolve, report) {
+        let mut image = match Image::load(&reservation, &inputs, &Options { pins: job.pins }, resolve, report) {
             Ok(image) => image,
             Err(LoadError::Plan(Refused::Failures(_))) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.into()),
         };
         if job.options.map {
             print!("{}", image.map());
+        }
+        if job.options.gdb {
+            image.announce();
+        }
+        if job.options.perf_map {
+            image.append_perf_map()?;
         }
         let entry = image.symbol(job.entry).ok_or_else(|| format!("the entry {} is not defined", job.entry))?;
         let args = job.options.argv().map(|arg: &OsStr| CString::new(arg.as_bytes())).collect::<Result<Vec<_>, _>>()?;

@@ -1,7 +1,8 @@
 //! What lies where in an image, after the objects are gone.
 
 use crate::addr::Addr;
-use crate::link::{Binding, Object, Plan};
+use crate::arena::Prot;
+use crate::link::{Binding, Located, Object, Plan};
 use std::collections::HashMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -9,27 +10,60 @@ use std::vec::Vec;
 #[derive(Debug)]
 pub(super) struct Symbols {
     globals: HashMap<String, Addr>,
-    /// All that have a size, by address.
-    sized: Vec<Sized>,
+    /// By address: all functions and data, and labels that are not local.
+    named: Vec<Named>,
+    outputs: Vec<Output>,
 }
 
+/// A symbol of the image.
 #[derive(Debug)]
-struct Sized {
-    addr: Addr,
-    size: u64,
-    name: String,
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) addr: Addr,
+    /// In bytes; zero of a label.
+    pub(super) size: u64,
+    pub(super) function: bool,
+    pub(super) binding: Binding,
+    /// Its output section, as an index of [`Symbols::outputs`]; `None` where that is empty.
+    pub(super) output: Option<usize>,
+}
+
+/// An output section that is not empty.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) name: String,
+    pub(super) addr: Addr,
+    pub(super) size: u64,
+    pub(super) prot: Prot,
 }
 
 impl Symbols {
     pub(super) fn of<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Self {
-        let globals = plan.symbols().filter(|found| found.symbol.binding != Binding::Local);
+        let mut outputs = Vec::new();
+        let mut kept = Vec::new();
+        for output in plan.outputs() {
+            let (name, addr, size, prot) = (output.name().to_string(), output.addr(), output.size(), output.prot());
+            kept.push((size > 0).then_some(outputs.len()));
+            outputs.extend((size > 0).then_some(Output { name, addr, size, prot }));
+        }
+        let is_global = |found: &Located<'_>| found.symbol.binding != Binding::Local;
+        let globals = plan.symbols().filter(is_global);
         let globals = globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect();
-        let sized = plan.symbols().filter(|found| found.symbol.size > 0 && found.output.is_some());
-        let sized =
-            sized.map(|found| Sized { addr: found.addr, size: found.symbol.size, name: found.symbol.name.to_string() });
-        let mut sized: Vec<Sized> = sized.collect();
-        sized.sort_by_key(|symbol| symbol.addr);
-        Self { globals, sized }
+        let named = plan.symbols().filter_map(|found| {
+            let (Located { symbol, addr, .. }, output) = (found, kept.get(found.output?)?);
+            let matters = symbol.size > 0 || symbol.function || is_global(&found);
+            matters.then(|| Named {
+                name: symbol.name.to_string(),
+                addr,
+                size: symbol.size,
+                function: symbol.function,
+                binding: symbol.binding,
+                output: *output,
+            })
+        });
+        let mut named: Vec<Named> = named.collect();
+        named.sort_by_key(|symbol| symbol.addr);
+        Self { globals, named, outputs }
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<Addr> {
@@ -37,9 +71,17 @@ impl Symbols {
     }
 
     pub(super) fn at(&self, addr: Addr) -> Option<(&str, u64)> {
-        let after = self.sized.partition_point(|symbol| symbol.addr <= addr);
-        let symbol = self.sized.get(after.checked_sub(1)?)?;
+        let after = self.named.partition_point(|symbol| symbol.addr <= addr);
+        let symbol = self.named.get(..after)?.iter().rfind(|symbol| symbol.size > 0)?;
         let into = addr.distance_from(symbol.addr).cast_unsigned();
         (into < symbol.size).then_some((&*symbol.name, into))
+    }
+
+    pub(super) fn named(&self) -> &[Named] {
+        &self.named
+    }
+
+    pub(super) fn outputs(&self) -> &[Output] {
+        &self.outputs
     }
 }
