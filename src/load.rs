@@ -1,5 +1,4 @@
 //! Running what was linked: objects go in, code that can be called comes out.
-
 //!
 //! An [`Image`] has not run; [`Image::start`] makes it [`Running`]: exceptions unwind through it, its initialisers have run,
 //! and dropping it runs its finalisers before the memory goes.

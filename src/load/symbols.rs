@@ -26,6 +26,8 @@ pub(super) struct Named {
     pub(super) binding: Binding,
     /// Its output section, as an index of [`Symbols::outputs`]; `None` where that is empty.
     pub(super) output: Option<usize>,
+    /// The end of what reaches farthest of this symbol and those before it: symbols may lie in each other.
+    farthest: Addr,
 }
 
 /// An output section that is not empty.
@@ -59,10 +61,16 @@ impl Symbols {
                 function: symbol.function,
                 binding: symbol.binding,
                 output: *output,
+                farthest: addr,
             })
         });
         let mut named: Vec<Named> = named.collect();
         named.sort_by_key(|symbol| symbol.addr);
+        let mut farthest = Addr::default();
+        for symbol in &mut named {
+            farthest = farthest.max(symbol.addr.plus(symbol.size.cast_signed()));
+            symbol.farthest = farthest;
+        }
         Self { globals, named, outputs }
     }
 
@@ -70,11 +78,15 @@ impl Symbols {
         self.globals.get(name).copied()
     }
 
+    /// Of the symbols that hold `addr`, the one that begins last, and how many bytes into it.
     pub(super) fn at(&self, addr: Addr) -> Option<(&str, u64)> {
         let after = self.named.partition_point(|symbol| symbol.addr <= addr);
-        let symbol = self.named.get(..after)?.iter().rfind(|symbol| symbol.size > 0)?;
-        let into = addr.distance_from(symbol.addr).cast_unsigned();
-        (into < symbol.size).then_some((&*symbol.name, into))
+        let before = self.named.get(..after)?.iter().rev();
+        let mut reaching = before.take_while(|symbol| symbol.farthest > addr);
+        reaching.find_map(|symbol| {
+            let into = addr.distance_from(symbol.addr).cast_unsigned();
+            (into < symbol.size).then_some((&*symbol.name, into))
+        })
     }
 
     pub(super) fn named(&self) -> &[Named] {
