@@ -10,7 +10,7 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::archive::Archive;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Selection, Take};
-use aarch64_reloc::link::{Input, Needs, Options, Plan, Request, Storage, measure};
+use aarch64_reloc::link::{Input, Needs, Options, Plan, Request, Storage, each, measure};
 use aarch64_reloc::patch::Section;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,7 +104,7 @@ fn link_objects(inputs: &[Input<'_, Elf<'_>>], len: usize) -> bool {
     check_needs(needs, inputs.len(), len);
     let mut storage = Storage::new(needs);
     let mut next = 0x40_0000_u64;
-    let place = |request: Request| {
+    let place = |request: &Request| {
         let addr = next.next_multiple_of(request.align.clamp(0x1000, 1 << 32));
         next = addr.saturating_add(request.size) % (1 << 40);
         Ok::<_, Infallible>(Addr::new(addr))
@@ -113,7 +113,7 @@ fn link_objects(inputs: &[Input<'_, Elf<'_>>], len: usize) -> bool {
     let report = &mut |failure: &aarch64_reloc::link::Failure<'_>| lines += failure.to_string().lines().count();
     let resolve = &mut |name: &str| Some(Addr::new(if name.len() % 2 == 0 { 0x7f_0000 } else { 0x7f_1000 }));
     let options = Options::default();
-    let Ok(mut plan) = Plan::new(inputs, &options, storage.lend(), resolve, place, report) else {
+    let Ok(mut plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return false;
     };
