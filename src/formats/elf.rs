@@ -61,9 +61,21 @@ impl<'data> Elf<'data> {
             .unwrap_or((ParsingTable::new(LittleEndian, Class::ELF64, &[]), StringTable::default()));
         let section_names = section_names.unwrap_or_default();
         let mut object = Self { bytes, sections, section_names, symbols, symbol_names, extended: None };
+        object.check_sizes()?;
         let extended = sections.iter().find(|header| header.sh_type == abi::SHT_SYMTAB_SHNDX);
         object.extended = extended.and_then(|header| object.content(&header));
         Ok(object)
+    }
+
+    /// Records that are counted must not be the same bytes over and over, or a small file would ask for any amount of memory
+    /// and time.
+    fn check_sizes(&self) -> Result<(), ObjectError> {
+        let counted = self.sections.iter().filter(|header| matches!(header.sh_type, abi::SHT_RELA | abi::SHT_GROUP));
+        let sum = counted.into_iter().try_fold(0_u64, |sum, header| sum.checked_add(header.sh_size));
+        match sum {
+            Some(sum) if sum <= self.bytes.len() as u64 => Ok(()),
+            _ => Err(Part::File.error(Problem::Malformed("relocations or section groups are longer than the file"))),
+        }
     }
 
     fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {

@@ -24,7 +24,7 @@ pub(super) struct Layout<'t, 'data> {
     placed: &'t mut [Placed],
     pub(super) table: &'t mut [Output<'data>],
     pub(super) len: usize,
-    names: Names<'t>,
+    pub(super) names: Names<'t>,
     pub(super) segments: &'t mut [Segment],
     pub(super) segment_count: usize,
 }
@@ -180,7 +180,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         COMMON
     }
 
-    /// Whether objects bring an output section of that name.
+    /// Whether objects bring an output section of that name. To be asked before the sections are placed.
     pub(super) fn has(&self, name: &str) -> bool {
         let is = |number: u32| self.table.get(number as usize).is_some_and(|output| output.name == name);
         self.names.get(name, is).is_some()

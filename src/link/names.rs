@@ -27,6 +27,11 @@ impl<'t> Names<'t> {
         self.0.get(at).copied().filter(|&number| number != NONE)
     }
 
+    /// The buckets, for who needs the index no more.
+    pub(super) fn buckets(&mut self) -> &mut [u32] {
+        self.0
+    }
+
     fn position(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<usize> {
         let hash = FixedState::default().hash_one(name);
         // The upper bits of hash * length spread evenly over any length.

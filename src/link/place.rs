@@ -95,26 +95,23 @@ impl<'data> Layout<'_, 'data> {
     /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
     fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
         let mut request = Request::new(prot);
-        let mut step = order::FIRST;
-        // One pass for each step that there is: a few, and one more for each priority of an initialiser.
-        while let Some(next) = self.next_step(prot, step) {
-            for (number, output) in self.table.iter_mut().take(self.len).enumerate() {
-                if output.prot == prot && output.segment == NONE && order_of(number, output) == next {
-                    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
-                    output.addr = Addr::new(offset);
-                    request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
-                    request.align = request.align.max(output.align);
-                }
-            }
-            step = next.after();
+        let table = self.table.get_mut(..self.len).ok_or(Cause::Table("outputs"))?;
+        // Every name has its number by now: the room of the buckets is free.
+        let (numbers, rest) =
+            self.names.buckets().split_at_mut_checked(self.len).ok_or(Cause::Table("output_names"))?;
+        let room = rest.get_mut(..self.len).ok_or(Cause::Table("output_names"))?;
+        numbers.iter_mut().zip(0..).for_each(|(entry, number)| *entry = number);
+        let step = |number: u32| table.get(number as usize).map_or(order::FIRST, |output| order_of(number, output));
+        order::sort(numbers, room, step);
+        for &mut number in numbers {
+            let waits = |output: &&mut Output<'_>| output.prot == prot && output.segment == NONE;
+            let Some(output) = table.get_mut(number as usize).filter(waits) else { continue };
+            let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+            output.addr = Addr::new(offset);
+            request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+            request.align = request.align.max(output.align);
         }
         Ok(request)
-    }
-
-    /// The least step from `step` on that an output section waiting to be lined up has.
-    fn next_step(&self, prot: Prot, step: Step) -> Option<Step> {
-        let waiting = (0..).zip(self.outputs()).filter(|(_, output)| output.prot == prot && output.segment == NONE);
-        waiting.map(|(number, output)| order_of(number, output)).filter(|&order| order >= step).min()
     }
 
     fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
@@ -156,8 +153,8 @@ impl<'data> Layout<'_, 'data> {
 }
 
 /// When an output section is lined up.
-fn order_of(number: usize, output: &Output<'_>) -> Step {
-    match number {
+fn order_of(number: u32, output: &Output<'_>) -> Step {
+    match number as usize {
         PLT => order::VENEERS,
         _ if output.zeros => order::ZEROS,
         _ => output.step,

@@ -155,7 +155,8 @@ impl<'t> Symbols<'t> {
                 }
                 State::GotBase => target.addr = layout.got().addr,
                 State::Made => {
-                    let made = made(name, |section| layout.has(section));
+                    // Which sections there are was asked when it was resolved.
+                    let made = made(name, |_| true);
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
                 }
                 _ => {}

@@ -2,7 +2,7 @@
 
 usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] PATH...
 
-A path is an object, an archive or an assembler source. All objects are one link. Left out, and counted: objects with
+A path is an object, an archive or an assembler source. All objects are one link. Left out, and named: objects with
 thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
 common symbols, which linkers order as they like; and those that define again what one before them defines. What none
 defines, a stub object does. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
@@ -80,13 +80,13 @@ def strong(object):
 
 def prepare(paths, folder, tools):
     """The objects of `paths` that can be compared, cleaned, and a stub for what they leave undefined."""
-    objects, defined, left_out = [], set(), collections.Counter()
+    objects, defined, left_out = [], set(), collections.defaultdict(list)
     for number, path in enumerate(paths):
         object = elf.Elf(path)
         object.drop(DROPPED)
         reason = reason_to_leave_out(object, defined)
         if reason:
-            left_out[reason] += 1
+            left_out[reason].append(os.path.basename(path))
             continue
         defined |= strong(object)
         object.clear_flags(elf.SHF_MERGE | elf.SHF_STRINGS)
@@ -279,9 +279,9 @@ def main():
     for code, count in sorted(counts.items()):
         print(f"{count:8}  R_AARCH64_{KINDS[code]}")
     print(f"{sum(counts.values()):8}  relocations of {len(counts)} kinds, {held} slots, in {len(objects) - 1} objects, "
-          f"{size} bytes")
-    for reason, count in sorted(left_out.items()):
-        print(f"left out: {count} objects for {reason}")
+          f"{len(offsets)} sections, {size} bytes")
+    for reason, names in sorted(left_out.items()):
+        print(f"left out: {len(names)} objects for {reason}: {' '.join(names)}")
     for error in errors:
         print("error:", error)
     sys.exit(1 if errors else 0)

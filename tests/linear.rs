@@ -1,0 +1,205 @@
+//! No step of a link is quadratic: eight times as much takes about eight times as long.
+
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::formats::select::{Selection, Take};
+use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, Summary, each, measure};
+use aarch64_reloc::patch::Section;
+use object::write::{Comdat, Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, ComdatKind, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind,
+    SymbolScope, elf,
+};
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+/// What a link of eight times the size may take, in times of the smaller one. It takes 8 times the instructions, and with
+/// caches too small for it up to 24 times as long; a quadratic step takes 64 times as long.
+const MOST: u32 = 36;
+
+fn new_object() -> Object<'static> {
+    Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little)
+}
+
+fn symbol(object: &mut Object<'_>, name: String, section: SymbolSection, value: u64) -> SymbolId {
+    object.add_symbol(Symbol {
+        name: name.into_bytes(),
+        value,
+        size: 8,
+        kind: SymbolKind::Text,
+        scope: SymbolScope::Dynamic,
+        weak: false,
+        section,
+        flags: SymbolFlags::None,
+    })
+}
+
+fn relocate(object: &mut Object<'_>, section: SectionId, offset: u64, symbol: SymbolId, code: elf::RelocationType) {
+    let flags = RelocationFlags::Elf { r_type: code };
+    object.add_relocation(section, Relocation { offset, symbol, addend: 0, flags }).unwrap();
+}
+
+/// So many sections, each with a name of its own, a function and a call from one to the next.
+fn sections(count: usize, name: &dyn Fn(usize) -> String, kind: SectionKind) -> Vec<u8> {
+    let mut object = new_object();
+    let mut last = symbol(&mut object, "outside".to_owned(), SymbolSection::Undefined, 0);
+    for number in 0..count {
+        let section = object.add_section(Vec::new(), name(number).into_bytes(), kind);
+        object.append_section_data(section, &[0; 8], 8);
+        relocate(&mut object, section, 0, last, elf::R_AARCH64_ABS64);
+        last = symbol(&mut object, format!("function_{number}"), SymbolSection::Section(section), 0);
+    }
+    object.write().unwrap()
+}
+
+/// So many symbols in one section, and as many outside it, each called and each loaded from the GOT.
+fn symbols(count: usize) -> Vec<u8> {
+    let mut object = new_object();
+    let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    for number in 0..count / 2 {
+        let words = [0x9400_0000_u32, 0x9000_0000, 0xf940_0000, 0x9400_0000];
+        let at = object.append_section_data(section, &words.map(u32::to_le_bytes).concat(), 4);
+        let inside = symbol(&mut object, format!("inside_{number}"), SymbolSection::Section(section), at);
+        let outside = symbol(&mut object, format!("outside_{number}"), SymbolSection::Undefined, 0);
+        relocate(&mut object, section, at, outside, elf::R_AARCH64_CALL26);
+        relocate(&mut object, section, at + 4, outside, elf::R_AARCH64_ADR_GOT_PAGE);
+        relocate(&mut object, section, at + 8, outside, elf::R_AARCH64_LD64_GOT_LO12_NC);
+        relocate(&mut object, section, at + 12, inside, elf::R_AARCH64_CALL26);
+    }
+    object.write().unwrap()
+}
+
+/// So many groups of one section in each of two objects: the second's are left out.
+fn groups(count: usize) -> Vec<u8> {
+    let mut object = new_object();
+    for number in 0..count {
+        let name = format!(".text.group_{number}").into_bytes();
+        let section = object.add_section(Vec::new(), name, SectionKind::Text);
+        object.append_section_data(section, &[0; 8], 8);
+        let symbol = symbol(&mut object, format!("group_{number}"), SymbolSection::Section(section), 0);
+        object.add_comdat(Comdat { kind: ComdatKind::Any, symbol, sections: vec![section] });
+    }
+    object.write().unwrap()
+}
+
+/// A GNU archive of so many members with an index, each of which wants the one before it.
+fn archive(count: usize) -> Vec<u8> {
+    let header = |name: &str, size: usize| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644);
+    let member = |number: usize| {
+        let mut object = new_object();
+        let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+        object.append_section_data(section, &0x9400_0000_u32.to_le_bytes(), 4);
+        symbol(&mut object, format!("member_{number}"), SymbolSection::Section(section), 0);
+        let before = symbol(&mut object, format!("member_{}", number.wrapping_sub(1)), SymbolSection::Undefined, 0);
+        relocate(&mut object, section, 0, before, elf::R_AARCH64_CALL26);
+        let mut bytes = object.write().unwrap();
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        [header(&format!("{number}.o/"), bytes.len()).into_bytes(), bytes].concat()
+    };
+    let members: Vec<Vec<u8>> = (0..count).map(member).collect();
+    let mut names: String = (0..count).map(|number| format!("member_{number}\0")).collect();
+    if names.len() % 2 == 1 {
+        names.push('\0');
+    }
+    let index_len = 4 + 4 * count + names.len();
+    let mut next = 8 + 60 + index_len as u32;
+    let mut index = (count as u32).to_be_bytes().to_vec();
+    for member in &members {
+        index.extend(next.to_be_bytes());
+        next += member.len() as u32;
+    }
+    let parts = [b"!<arch>\n".to_vec(), header("/", index_len).into_bytes(), index, names.into_bytes()];
+    parts.into_iter().chain(members).collect::<Vec<_>>().concat()
+}
+
+/// Links `files` and writes the image down: how long that takes, and how much it is.
+fn link(files: &[Vec<u8>]) -> (Duration, Summary) {
+    let start = Instant::now();
+    let mut selection = Selection::new(Elf::parse, |_| Err(()));
+    for bytes in files {
+        match bytes.starts_with(b"!<arch>") {
+            true => selection.archive("archive", bytes, Take::Needed),
+            false => selection.object("object", bytes),
+        }
+    }
+    selection.want("wanted");
+    let objects = selection.finish().unwrap().objects;
+    let inputs: Vec<_> = objects.into_iter().map(|chosen| Input { name: "object", object: chosen.object }).collect();
+    let mut storage = Storage::new(measure(&inputs, 0));
+    let mut next = 0x40_0000;
+    let place = |request: &Request| {
+        let addr = u64::next_multiple_of(next, 0x1000);
+        next = addr + request.size;
+        Ok::<_, Infallible>(Addr::new(addr))
+    };
+    let options = Options::default();
+    let resolve = &mut |_: &str| Some(Addr::new(0xffff_8000_0000_0000));
+    let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+    let mut plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
+    let segments = plan.segments().to_vec();
+    let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
+    let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
+    plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();
+    // What can be asked of a plan counts, too.
+    assert_eq!(plan.slots().count(), plan.summary().slots);
+    assert_eq!(plan.veneers().count(), plan.summary().veneers);
+    assert!(plan.symbols().count() > 0);
+    (start.elapsed(), plan.summary())
+}
+
+/// Compares links of `count` and of an eighth of it. Of several runs the fastest counts: others share the machine.
+fn assert_linear(what: &str, count: usize, make: &dyn Fn(usize) -> Vec<Vec<u8>>) -> Summary {
+    let (small, large) = (make(count / 8), make(count));
+    let fastest = |files: &[Vec<u8>]| (0..5).map(|_| link(files).0).min().unwrap();
+    let (one, eight) = (fastest(&small), fastest(&large));
+    println!("{what}: {one:?} and {eight:?}");
+    assert!(eight < MOST * one, "{what}: {one:?} for an eighth, {eight:?} for all");
+    link(&large).1
+}
+
+#[test]
+fn sections_of_distinct_names() {
+    let summary = assert_linear("distinct names", 10_000, &|count| {
+        vec![sections(count, &|number| format!("section_{number}"), SectionKind::Data)]
+    });
+    assert_eq!(summary.relocations, 10_000);
+}
+
+#[test]
+fn more_sections_than_a_symbol_can_name() {
+    let summary = assert_linear("many sections", 40_000, &|count| {
+        vec![sections(count, &|number| format!(".data.{number}"), SectionKind::Data)]
+    });
+    assert_eq!(summary.relocations, 40_000);
+}
+
+#[test]
+fn initialisers_of_distinct_priorities() {
+    assert_linear("priorities", 20_000, &|count| {
+        vec![sections(count, &|number| format!(".init_array.{number:05}"), SectionKind::Data)]
+    });
+}
+
+#[test]
+fn symbols_slots_and_veneers() {
+    let summary = assert_linear("symbols", 100_000, &|count| vec![symbols(count)]);
+    assert_eq!((summary.relocations, summary.slots, summary.veneers), (200_000, 50_000, 50_000));
+}
+
+#[test]
+fn groups_left_out() {
+    assert_linear("groups", 10_000, &|count| vec![groups(count), groups(count)]);
+}
+
+#[test]
+fn members_of_an_archive() {
+    let summary = assert_linear("members", 4000, &|count| {
+        let mut main = new_object();
+        let section = main.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+        main.append_section_data(section, &0x9400_0000_u32.to_le_bytes(), 4);
+        let last = symbol(&mut main, format!("member_{}", count - 1), SymbolSection::Undefined, 0);
+        relocate(&mut main, section, 0, last, elf::R_AARCH64_CALL26);
+        vec![archive(count), main.write().unwrap()]
+    });
+    assert_eq!(summary.relocations, 4001);
+}
