@@ -14,8 +14,8 @@ mod start;
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{
-    self, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Refused, Relocation, Request, Section, Storage,
-    Symbol, measure,
+    self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
+    Section, Storage, Symbol, measure,
 };
 use options::Options;
 use start::Start;
@@ -100,8 +100,11 @@ impl<'a> Job<'a> {
         let mut next = self.options.base.unwrap_or(BASE);
         let place = |request: &Request| {
             let align = request.align.max(emit::ALIGN);
-            let addr = if next == self.options.base.unwrap_or(BASE) { next } else { next.next_multiple_of(align) };
-            next = addr.checked_add(request.size).ok_or("the address space ends before the image")?;
+            let first = next == self.options.base.unwrap_or(BASE);
+            let addr = if first { Some(next) } else { next.checked_next_multiple_of(align) };
+            let end = addr.and_then(|addr| addr.checked_add(request.size));
+            let (addr, end) = addr.zip(end).ok_or("the address space ends before the image")?;
+            next = end;
             Ok::<_, &str>(Addr::new(addr))
         };
         let options = link::Options { pins: self.pins };
@@ -113,9 +116,11 @@ impl<'a> Job<'a> {
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
         };
+        let is_start = |found: &Located<'_>| found.symbol.name == start::NAME && found.symbol.binding == Binding::Local;
         let start = match entry {
             Some(start::NAME) => plan.find(start::NAME),
-            Some(_) => plan.symbols().find(|found| found.object == "start").map(|found| found.addr),
+            // The last object is `Start`, and its one local symbol the routine.
+            Some(_) => plan.symbols().filter(is_start).last().map(|found| found.addr),
             None => None,
         };
         if entry.is_some() && start.is_none() {

@@ -5,3 +5,4 @@ pub mod archive;
 pub mod elf;
 #[cfg(feature = "object")]
 pub mod select;
+mod strings;

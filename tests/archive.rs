@@ -131,11 +131,11 @@ fn a_member_that_is_no_object_matters_where_it_is_needed() {
     assert_eq!(names(select(&files, "last.o mixed.a", "main")), "last.o|mixed.a(e.o)");
     assert_eq!(
         lines(select(&files, "mixed.a main.o", "bitcode")),
-        "mixed.a(bitcode.o): malformed: not an ELF file (needed for symbol 'bitcode')"
+        "mixed.a(bitcode.o): not supported: LLVM bitcode, not machine code (needed for symbol 'bitcode')"
     );
     assert_eq!(
         lines(select(&files, "--whole-archive mixed.a", "main")),
-        "mixed.a(note.txt): malformed: not an ELF file\nmixed.a(bitcode.o): malformed: not an ELF file"
+        "mixed.a(note.txt): malformed: not an ELF file\nmixed.a(bitcode.o): not supported: LLVM bitcode, not machine code"
     );
     // Without an index nobody knows what they define.
     let selected = select(&files, "last.o mixed-plain.a", "bitcode").unwrap();
@@ -204,6 +204,17 @@ fn every_error_of_an_archive_says_what_is_wrong() {
     };
     assert_eq!(Archive::parse(&named(4096)).unwrap().members()[0].name(), "n".repeat(4096));
     assert_eq!(error(&named(4097)), "malformed: a member's name of 4097 bytes is longer than 4096");
+
+    // The index of BSD says where each symbol's name begins.
+    let indexed = |len: usize| {
+        let name = "n".repeat(len);
+        // One line: the name's offset, and that of the member's header.
+        let lines = [8, 0, 8 + 60 + 16 + len as u32 + 2].map(u32::to_le_bytes).concat();
+        let index = [&lines, &(len as u32 + 2).to_le_bytes()[..], name.as_bytes(), &[0; 2]].concat();
+        archive(&[("__.SYMDEF", &index), ("a.o", b"")])
+    };
+    assert_eq!(Archive::parse(&indexed(65536)).unwrap().index()[0].symbol, "n".repeat(65536));
+    assert_eq!(error(&indexed(65538)), "malformed: a symbol's name of 65538 bytes is longer than 65536");
 }
 
 #[test]

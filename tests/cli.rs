@@ -80,12 +80,13 @@ fn help_is_help() {
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--nonsense"], "--nonsense"),
         (&["-x"], "-x"),
         (&["--emit"], "--emit"),
         (&["--base", "here"], "here"),
         (&["--base", "0x10000000000000000"], "0x10000000000000000"),
+        (&["--base", "0x400010"], "0x400010: not a multiple of 0x1000"),
         (&["--place", ".text"], ".text"),
         (&["--define", "name=0xyz"], "0xyz"),
         (&["no-such-file.o"], "no-such-file.o: No such file"),
@@ -177,6 +178,58 @@ fn a_place_that_cannot_be_is_refused() {
     emitted(&["status.o", "--place", ".text=0x10000", "--place", ".got=0x10000"]);
 }
 
+#[test]
+fn what_a_loader_cannot_map_is_refused() {
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["calls.o", "--place", ".text=0x600000", "--place", ".data=0x600800"],
+            ".text and .data are segments of their own, and share the page at 0x600000",
+        ),
+        (
+            &["calls.o", "--place", ".data=0x600000", "--place", ".text=0x600800"],
+            ".data and .text are segments of their own, and share the page at 0x600000",
+        ),
+        (
+            &["calls.o", "--place", ".text=0xfffffffffffff000"],
+            ".text at 0xfffffffffffff000: the address space ends within its pages",
+        ),
+        (
+            &["calls.o", "--base", "0xffffffffffff0000"],
+            "no room for a segment: the address space ends before the image",
+        ),
+        (&["huge.o"], "no memory for the segment at 0x410000 of 0x400000000000 bytes"),
+    ];
+    for (args, line) in cases {
+        let Some(errors) = refused(&[args, &["--define", "outside=0x10"]].concat()) else { return };
+        assert_eq!(errors, [line], "{args:?}");
+    }
+    emitted(&["calls.o", "--define", "outside=0x10", "--place", ".text=0x600000", "--place", ".data=0x601000"]);
+}
+
+#[test]
+fn a_file_by_the_name_of_the_start_routine_is_a_file() {
+    let Some(mut example) = objects::example() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(objects::path("bad/calls.o"), folder.path().join("start")).unwrap();
+    let args = ["start", "--define", "outside=0x10", "--emit", "image"];
+    assert!(example.args(args).current_dir(&folder).status().unwrap().success());
+    let bytes = std::fs::read(folder.path().join("image")).unwrap();
+    let file = ElfBytes::<LittleEndian>::minimal_parse(&bytes).unwrap();
+    let (symbols, names) = file.symbol_table().unwrap().unwrap();
+    let entered = symbols.iter().filter(|symbol| symbol.st_value == file.ehdr.e_entry && symbol.st_name > 0);
+    assert_eq!(entered.map(|symbol| names.get(symbol.st_name as usize).unwrap()).collect::<Vec<_>>(), ["_start"]);
+}
+
+#[test]
+fn what_is_no_file_is_written_to() {
+    // A link to a device: were it replaced, it would be a file.
+    let (_folder, path) = image();
+    std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+    let Some(run) = link(&["status.o", "--emit", path.to_str().unwrap()]) else { return };
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""));
+    assert!(path.is_symlink());
+}
+
 fn section<'data>(file: &ElfBytes<'data, LittleEndian>, name: &str) -> SectionHeader {
     file.section_header_by_name(name).unwrap().unwrap_or_else(|| panic!("no section {name}"))
 }
@@ -242,9 +295,10 @@ fn status_and_arguments_are_passed_on() {
     if !cfg!(target_arch = "aarch64") && common::require("qemu-aarch64").is_none() {
         return;
     }
-    let cases: [(&[&str], i32); 5] = [
+    let cases: [(&[&str], i32); 6] = [
         (&["status.o"], 41),
         (&["archive.a"], 41),
+        (&["weak.o"], 44),
         (&["status.o", "--", "one", "--help"], 43),
         (&["status.o", "--base", "0x7000000000", "--", "one"], 42),
         (&["status.o", "--place", ".text=0x5550000000", "--", "one"], 42),

@@ -1,14 +1,15 @@
 //! A plan as an ELF64 executable.
 
 use aarch64_reloc::addr::Addr;
-use aarch64_reloc::arena::Prot;
-use aarch64_reloc::link::{Binding, CommitError, Located, Object, Plan, Symbol};
+use aarch64_reloc::arena::{PageSize, Prot};
+use aarch64_reloc::link::{Binding, Located, Object, Plan, Segment, Symbol};
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::veneer::Callee;
 use object::elf;
 use object::write::StringId;
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SinglePhaseWriter, Sym, Writer};
 use std::collections::HashMap;
+use std::error::Error;
 
 /// Every AArch64 page size divides it, so that the image can be mapped whatever the system's.
 pub const ALIGN: u64 = 0x1_0000;
@@ -18,7 +19,8 @@ pub const ALIGN: u64 = 0x1_0000;
 pub fn executable<'data, O: Object<'data>>(
     plan: &mut Plan<'_, 'data, O>,
     entry: Option<Addr>,
-) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+) -> Result<Vec<u8>, Box<dyn Error>> {
+    check_pages(plan)?;
     let contents = contents(plan)?;
     let plan = &*plan;
     let made = made_symbols(plan);
@@ -114,10 +116,33 @@ pub fn executable<'data, O: Object<'data>>(
     Ok(file)
 }
 
+/// Refuses what cannot be mapped: a loader maps whole pages, each for one segment, and none beyond the last address.
+fn check_pages<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Result<(), String> {
+    let page = PageSize::K4.bytes();
+    let mut outputs: Vec<_> = plan.outputs().iter().filter(|output| output.size() > 0).collect();
+    outputs.sort_by_key(|output| output.addr());
+    for output in &outputs {
+        let end = output.addr().get().checked_add(output.size()).and_then(|end| end.checked_next_multiple_of(page));
+        end.ok_or_else(|| format!("{} at {}: the address space ends within its pages", output.name(), output.addr()))?;
+    }
+    for pair in outputs.windows(2) {
+        let [one, other] = pair else { continue };
+        let shared = other.addr().page();
+        if one.segment() != other.segment() && one.addr().get() + one.size() > shared.get() {
+            return Err(format!(
+                "{} and {} are segments of their own, and share the page at {shared}",
+                one.name(),
+                other.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The bytes of each segment, without the zeros at its end.
-fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, CommitError> {
+fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let segments = plan.segments().to_vec();
-    let mut contents: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
+    let mut contents = segments.iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
     let sections = contents.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
     plan.commit(&mut sections.collect::<Vec<_>>())?;
     for (index, bytes) in contents.iter_mut().enumerate() {
@@ -126,6 +151,16 @@ fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Ve
         bytes.truncate(end.unwrap_or(0) as usize);
     }
     Ok(contents)
+}
+
+/// As many zeros as a segment has bytes; the objects say how many, so that there may be no room for them.
+fn zeros(segment: &Segment) -> Result<Vec<u8>, String> {
+    let refuse = || format!("no memory for the segment at {} of {:#x} bytes", segment.addr(), segment.size());
+    let size = usize::try_from(segment.size()).map_err(|_| refuse())?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| refuse())?;
+    bytes.resize(size, 0);
+    Ok(bytes)
 }
 
 /// Symbols of the linker: name, address, size, output section.

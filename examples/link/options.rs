@@ -1,5 +1,6 @@
 //! The command line.
 
+use aarch64_reloc::arena::PageSize;
 use lexopt::prelude::*;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ impl Options {
             match arg {
                 Long("entry") | Short('e') => options.entry = Some(parser.value()?.string()?),
                 Long("define" | "defsym") => options.defines.push(parser.value()?.parse_with(name_and_addr)?),
-                Long("base") => options.base = Some(parser.value()?.parse_with(addr)?),
+                Long("base") => options.base = Some(parser.value()?.parse_with(page)?),
                 Long("place") => options.places.push(parser.value()?.parse_with(name_and_addr)?),
                 Long("section-start") => options.places.push(parser.value()?.parse_with(name_and_hex)?),
                 // Nothing else is used yet, whatever is said.
@@ -134,6 +135,15 @@ fn addr(text: &str) -> Result<u64, String> {
     match text.strip_prefix("0x") {
         Some(digits) => hex(digits),
         None => text.parse().map_err(|error| format!("{text}: {error}")),
+    }
+}
+
+/// The address of a page, of the smallest that there are.
+fn page(text: &str) -> Result<u64, String> {
+    let size = PageSize::K4.bytes();
+    match addr(text)? {
+        addr if addr.is_multiple_of(size) => Ok(addr),
+        _ => Err(format!("{text}: not a multiple of {size:#x}")),
     }
 }
 

@@ -3,7 +3,11 @@
 use super::{AnyObject, Job};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{Arena, Block, PageSize};
+#[cfg(not(target_arch = "aarch64"))]
+use aarch64_reloc::link::{Binding, Definition};
 use aarch64_reloc::link::{Input, Object, Plan};
+#[cfg(not(target_arch = "aarch64"))]
+use std::collections::HashSet;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -25,10 +29,15 @@ pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<E
 #[cfg(not(target_arch = "aarch64"))]
 pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<ExitCode, Box<dyn Error>> {
     // What is undefined here, a process on AArch64 may define. Until then it is nowhere, which a slot of the GOT can say.
+    // What may be missing everywhere is not asked for.
+    let wanted = wanted(&inputs);
     let mut undefined = Vec::new();
     let image = job.image(inputs, Some(job.entry), &mut |name| {
-        undefined.push(name.to_owned());
-        Some(Addr::new(0))
+        let missing = name == job.entry || wanted.contains(name);
+        missing.then(|| {
+            undefined.push(name.to_owned());
+            Addr::new(0)
+        })
     })?;
     let reason = if !undefined.is_empty() {
         format!("undefined outside an AArch64 process: {}", undefined.join(", "))
@@ -43,6 +52,17 @@ pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<E
     print!("{}", image.map);
     println!("linked, but not run: {reason}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The symbols that some object cannot do without, should no object define them.
+#[cfg(not(target_arch = "aarch64"))]
+fn wanted<'a>(inputs: &[Input<'a, AnyObject<'a>>]) -> HashSet<&'a str> {
+    let symbols = inputs.iter().flat_map(|input| {
+        let object = &input.object;
+        (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok())
+    });
+    let strong = symbols.filter(|symbol| symbol.binding == Binding::Global);
+    strong.filter(|symbol| symbol.definition == Definition::Undefined).map(|symbol| symbol.name).collect()
 }
 
 #[cfg(not(target_arch = "aarch64"))]
@@ -70,8 +90,12 @@ fn qemu_version() -> Option<u32> {
     text.split_once("version ")?.1.split('.').next()?.parse().ok()
 }
 
-/// Writes a file that can be executed, in one piece: what fails half way leaves nothing under that name.
+/// Writes a file that can be executed, in one piece: what fails half way leaves nothing under that name. What is no file,
+/// such as a device or a pipe, is written to.
 pub fn write_executable(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Ok(std::fs::write(path, bytes)?);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(folder)?;
     file.write_all(bytes)?;

@@ -1,6 +1,7 @@
 //! `ar` archives: members and the index of their symbols, in the GNU (32-bit, 64-bit, thin), BSD and COFF forms, which crate
 //! `object` reads.
 
+use super::strings::LONGEST_NAME;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,7 +44,7 @@ pub struct Entry<'data> {
 
 /// The longest name of a member, in bytes: Linux's `PATH_MAX`. Names can lie on top of each other in the file, so that a
 /// small one could ask for any amount of memory.
-const LONGEST_NAME: usize = 4096;
+const LONGEST_PATH: usize = 4096;
 
 impl<'data> Archive<'data> {
     /// Whether `bytes` begin as an archive does.
@@ -71,6 +72,9 @@ impl<'data> Archive<'data> {
             let symbol = symbol.map_err(Wrong::File)?;
             let member = members.binary_search_by_key(&symbol.offset().0, |member: &Member<'_>| member.header);
             let member = member.map_err(|_| Wrong::Entry(symbol.offset().0))?;
+            if symbol.name().len() > LONGEST_NAME {
+                return Err(Wrong::Symbol(symbol.name().len()).into());
+            }
             // What is not UTF-8 nothing can ask for.
             if let Ok(symbol) = core::str::from_utf8(symbol.name()) {
                 index.push(Entry { member, symbol });
@@ -95,7 +99,7 @@ impl<'data> Archive<'data> {
 impl<'data> Member<'data> {
     fn read(member: &ArchiveMember<'data>, bytes: &'data [u8]) -> Result<Self, Wrong> {
         let name = member.name();
-        if name.len() > LONGEST_NAME {
+        if name.len() > LONGEST_PATH {
             return Err(Wrong::Name(name.len()));
         }
         // The header is a part of `bytes`, so that its address says where it lies.
@@ -127,6 +131,7 @@ enum Wrong {
     Magic,
     File(object::read::Error),
     Name(usize),
+    Symbol(usize),
     Entry(u64),
 }
 
@@ -144,7 +149,10 @@ impl fmt::Display for ArchiveError {
             Wrong::Magic => write!(f, "not an archive"),
             Wrong::File(error) => write!(f, "malformed: {error}"),
             Wrong::Name(len) => {
-                write!(f, "malformed: a member's name of {len} bytes is longer than {LONGEST_NAME}")
+                write!(f, "malformed: a member's name of {len} bytes is longer than {LONGEST_PATH}")
+            }
+            Wrong::Symbol(len) => {
+                write!(f, "malformed: a symbol's name of {len} bytes is longer than {LONGEST_NAME}")
             }
             Wrong::Entry(offset) => write!(f, "malformed: the index names a member at {offset:#x}, where none begins"),
         }

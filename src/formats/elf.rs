@@ -1,5 +1,6 @@
 //! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
 
+use super::strings::Strings;
 use crate::arena::Prot;
 use crate::link::{
     Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
@@ -10,7 +11,6 @@ use elf::endian::LittleEndian;
 use elf::parse::ParsingTable;
 use elf::relocation::Rela;
 use elf::section::{SectionHeader, SectionHeaderTable};
-use elf::string_table::StringTable;
 use elf::symbol::SymbolTable;
 use elf::{ElfBytes, file::Class};
 
@@ -19,9 +19,9 @@ use elf::{ElfBytes, file::Class};
 pub struct Elf<'data> {
     bytes: &'data [u8],
     sections: SectionHeaderTable<'data, LittleEndian>,
-    section_names: StringTable<'data>,
+    section_names: Strings<'data>,
     symbols: SymbolTable<'data, LittleEndian>,
-    symbol_names: StringTable<'data>,
+    symbol_names: Strings<'data>,
     /// The sections of symbols that are past what a symbol's own field can say.
     extended: Option<&'data [u8]>,
 }
@@ -53,29 +53,45 @@ impl<'data> Elf<'data> {
             };
             return Err(Part::File.error(problem));
         }
-        let (sections, section_names) = file.section_headers_with_strtab().map_err(malformed("section headers"))?;
-        let sections = sections.unwrap_or(ParsingTable::new(LittleEndian, Class::ELF64, &[]));
-        let (symbols, symbol_names) = file
-            .symbol_table()
-            .map_err(malformed("symbol table"))?
-            .unwrap_or((ParsingTable::new(LittleEndian, Class::ELF64, &[]), StringTable::default()));
-        let section_names = section_names.unwrap_or_default();
+        let sections = file.section_headers().unwrap_or(ParsingTable::new(LittleEndian, Class::ELF64, &[]));
+        let symbols = ParsingTable::new(LittleEndian, Class::ELF64, &[]);
+        let (section_names, symbol_names) = (Strings::default(), Strings::default());
         let mut object = Self { bytes, sections, section_names, symbols, symbol_names, extended: None };
-        object.check_sizes()?;
-        let extended = sections.iter().find(|header| header.sh_type == abi::SHT_SYMTAB_SHNDX);
-        object.extended = extended.and_then(|header| object.content(&header));
+        object.check_overlap()?;
+        object.section_names = match header.e_shstrndx {
+            abi::SHN_UNDEF => Strings::default(),
+            abi::SHN_XINDEX => object.strings(object.header(0)?.sh_link)?,
+            index => object.strings(index.into())?,
+        };
+        let is_symbols = |header: &SectionHeader| header.sh_type == abi::SHT_SYMTAB;
+        if let Some((index, header)) = sections.iter().enumerate().find(|(_, header)| is_symbols(header)) {
+            let entries = object.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
+            object.symbols = ParsingTable::new(LittleEndian, Class::ELF64, entries);
+            object.symbol_names = object.strings(header.sh_link)?;
+            // gABI, "SHT_SYMTAB_SHNDX": it says whose extension it is.
+            let is_extended = |header: &SectionHeader| {
+                header.sh_type == abi::SHT_SYMTAB_SHNDX && usize::try_from(header.sh_link) == Ok(index)
+            };
+            object.extended = sections.iter().find(is_extended).and_then(|header| object.content(&header).ok());
+        }
         Ok(object)
     }
 
-    /// Records that are counted must not be the same bytes over and over, or a small file would ask for any amount of memory
-    /// and time.
-    fn check_sizes(&self) -> Result<(), ObjectError> {
-        let counted = self.sections.iter().filter(|header| matches!(header.sh_type, abi::SHT_RELA | abi::SHT_GROUP));
-        let sum = counted.into_iter().try_fold(0_u64, |sum, header| sum.checked_add(header.sh_size));
-        match sum {
-            Some(sum) if sum <= self.bytes.len() as u64 => Ok(()),
-            _ => Err(Part::File.error(Problem::Malformed("relocations or section groups are longer than the file"))),
+    /// "No byte in a file resides in more than one section" (gABI, "Sections"): else a small file could hold any number of
+    /// relocations.
+    fn check_overlap(&self) -> Result<(), ObjectError> {
+        let in_file = |header: &SectionHeader| !matches!(header.sh_type, abi::SHT_NULL | abi::SHT_NOBITS);
+        let contents = self.sections.iter().filter(in_file).filter_map(|header| self.content(&header).ok());
+        match contents.fold(0, |sum: usize, content| sum.saturating_add(content.len())) <= self.bytes.len() {
+            true => Ok(()),
+            false => Err(Part::File.error(Problem::Malformed("the sections overlap"))),
         }
+    }
+
+    /// The string table that is section `index`.
+    fn strings(&self, index: u32) -> Result<Strings<'data>, ObjectError> {
+        let header = self.header(index as usize)?;
+        self.content(&header).map(Strings).map_err(|problem| Part::Section(index as usize).error(problem))
     }
 
     fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
@@ -83,10 +99,23 @@ impl<'data> Elf<'data> {
     }
 
     /// The bytes that the file holds of a section.
-    fn content(&self, header: &SectionHeader) -> Option<&'data [u8]> {
-        let start = usize::try_from(header.sh_offset).ok()?;
-        let size = usize::try_from(header.sh_size).ok()?;
-        self.bytes.get(start..start.checked_add(size)?)
+    fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
+        let outside = Problem::Malformed("the section lies outside the file");
+        let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
+        let size = usize::try_from(header.sh_size).map_err(|_| outside)?;
+        let end = start.checked_add(size).ok_or(outside)?;
+        self.bytes.get(start..end).ok_or(outside)
+    }
+
+    /// The bytes of a section that is a table of symbols or relocations.
+    fn entries(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
+        if header.sh_entsize != ENTRY_SIZE {
+            return Err(Problem::Malformed("the size of an entry is not 24"));
+        }
+        if !header.sh_size.is_multiple_of(ENTRY_SIZE) {
+            return Err(Problem::Malformed("the table ends within an entry"));
+        }
+        self.content(header)
     }
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
@@ -120,14 +149,17 @@ impl<'data> Elf<'data> {
         }
         let content = match header.sh_type {
             abi::SHT_NOBITS => Content::Zeros(header.sh_size),
-            _ => Content::Bytes(self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?),
+            _ => Content::Bytes(self.content(header)?),
         };
         Ok(Kind::Loaded { prot, align, content })
     }
 
     /// A group of sections (gABI, "Section Groups"): its flags, then the indices of its members.
     fn group(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
-        let words = self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?;
+        let words = self.content(header)?;
+        if !words.len().is_multiple_of(4) {
+            return Err(Problem::Malformed("a section group ends within a member"));
+        }
         let flags = word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
         if flags & GRP_COMDAT == 0 {
             return Ok(Kind::Ignored);
@@ -137,11 +169,11 @@ impl<'data> Elf<'data> {
         let key = match signature.st_symtype() {
             abi::STT_SECTION => {
                 let section = self.sections.get(signature.st_shndx.into()).map_err(|_| no_signature)?;
-                self.section_names.get(section.sh_name as usize)
+                self.section_names.get(section.sh_name)
             }
-            _ => self.symbol_names.get(signature.st_name as usize),
+            _ => self.symbol_names.get(signature.st_name),
         };
-        Ok(Kind::Group { key: key.map_err(|_| no_signature)?, count: words.len() / 4 - 1 })
+        Ok(Kind::Group { key: key?, count: words.len() / 4 - 1 })
     }
 
     /// The section that a symbol is in where there are too many for its own field (gABI, "SHN_XINDEX").
@@ -150,15 +182,12 @@ impl<'data> Elf<'data> {
     }
 
     fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
-        if header.sh_entsize != RELA_SIZE {
-            return Err(Problem::Malformed("the size of a relocation is not 24"));
-        }
-        let bytes = self.content(header).ok_or(Problem::Malformed("the section lies outside the file"))?;
+        let bytes = self.entries(header)?;
         let of = header.sh_info as usize;
         if of >= self.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
-        Ok(Kind::Relocations { of, count: bytes.len() / RELA_SIZE as usize })
+        Ok(Kind::Relocations { of, count: bytes.len() / ENTRY_SIZE as usize })
     }
 }
 
@@ -168,12 +197,14 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
     bytes.first_chunk().map(|&word| u32::from_le_bytes(word))
 }
 
-/// Bytes of an `Elf64_Rela`.
-const RELA_SIZE: u64 = 24;
+/// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
+const ENTRY_SIZE: u64 = 24;
 
 fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
     let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
         Problem::Unsupported("an archive")
+    } else if bytes.starts_with(b"BC\xc0\xde") {
+        Problem::Unsupported("LLVM bitcode, not machine code")
     } else if !bytes.starts_with(&abi::ELFMAGIC) {
         Problem::Malformed("not an ELF file")
     } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
@@ -194,10 +225,7 @@ impl<'data> Object<'data> for Elf<'data> {
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
         let header = self.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
-        let name = self
-            .section_names
-            .get(header.sh_name as usize)
-            .map_err(|_| refuse(Problem::Malformed("the name is not in the string table, or not UTF-8")))?;
+        let name = self.section_names.get(header.sh_name).map_err(refuse)?;
         Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
     }
 
@@ -208,10 +236,7 @@ impl<'data> Object<'data> for Elf<'data> {
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let symbol = self.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
-        let name = self
-            .symbol_names
-            .get(symbol.st_name as usize)
-            .map_err(|_| refuse(Problem::Malformed("the name is not in the string table, or not UTF-8")))?;
+        let name = self.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
         match kind {
             abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
@@ -256,7 +281,7 @@ impl<'data> Object<'data> for Elf<'data> {
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         let refuse = |problem| Part::Relocation(section, index).error(problem);
         let header = self.header(section)?;
-        let bytes = self.content(&header).ok_or(refuse(Problem::Index))?;
+        let bytes = self.content(&header).map_err(refuse)?;
         let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
         let entry = table.get(index).map_err(|_| refuse(Problem::Index))?;
         let unknown = refuse(Problem::Unknown("relocation type", entry.r_type));
@@ -270,7 +295,7 @@ impl<'data> Object<'data> for Elf<'data> {
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         let refuse = |problem| Part::Section(section).error(problem);
-        let words = self.content(&self.header(section)?).ok_or(refuse(Problem::Index))?;
+        let words = self.content(&self.header(section)?).map_err(refuse)?;
         // The flags come first.
         let member = index.checked_add(1).and_then(|at| word(words, at)).ok_or(refuse(Problem::Index))? as usize;
         if member >= self.sections.len() {

@@ -27,6 +27,27 @@ _start:
     svc #0
 S
 
+# Can do without a function that is nowhere.
+aarch64 weak <<'S'
+    .globl main
+    .type main, %function
+    .weak nowhere
+main:
+    adrp x0, :got:nowhere
+    ldr x0, [x0, #:got_lo12:nowhere]
+    add w0, w0, #44
+    ret
+S
+
+# Wants more zeros than there is memory.
+aarch64 huge <<'S'
+    .globl main
+main:
+    ret
+    .bss
+    .zero 0x400000000000
+S
+
 # Takes the address of a function through the GOT.
 aarch64 address <<'S'
     .globl taken, main
