@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_sort_keeps_the_order_of_equals() {
         // The steps of the numbers 0 to 999: few, far apart, in no order.
-        let step = |number: u32| Step(((number * 7919 % 13) << 24) | (number * 31 % 5));
+        let step = |number: u32| Step(((number * 7919 % 13) << 24) + number * 31 % 5);
         let mut numbers: Vec<u32> = (0..1000).rev().collect();
         let mut expected = numbers.clone();
         expected.sort_by_key(|&number| step(number));
