@@ -97,7 +97,8 @@ fn suffix<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    extern crate std;
+    use std::vec::Vec;
 
     #[test]
     fn sections_are_collected_by_their_first_name() {
