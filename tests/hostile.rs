@@ -2,7 +2,7 @@
 //! than they hold.
 //!
 //! `AARCH64_RELOC_MUTATIONS` is the number of changed files; without it, some thousands. What fails names its seed.
-#![cfg(all(feature = "std", feature = "link"))]
+#![cfg(all(feature = "std", feature = "object"))]
 
 #[allow(dead_code)]
 mod objects;

@@ -1,6 +1,6 @@
 //! No step of a link is quadratic: eight times as much takes about eight times as long. Not where the
 //! machine is emulated: there time says nothing.
-#![cfg(all(feature = "object", not(target_arch = "aarch64")))]
+#![cfg(all(feature = "std", feature = "object", not(target_arch = "aarch64")))]
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
