@@ -2,10 +2,14 @@
 //!
 //! Expected words were assembled by llvm-mc 19.
 
+#[path = "common/word.rs"]
+mod word;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::reloc::{Reason, Reloc, Slot, Value};
+use word::{patch, patch_distance};
 
 const ADR: u32 = 0x1000_0000;
 const ADRP: u32 = 0x9000_0000;
@@ -19,24 +23,6 @@ const STR: u32 = 0xf900_0020;
 const TBZ: u32 = 0x3600_0000;
 
 const PLACE: u64 = 0x7000_0000_0000;
-
-/// The word at `place` patched, or the refusal, which must leave it as it was.
-fn patch(word: u32, place: u64, reloc: Reloc, value: impl Into<Value>) -> Result<u32, Reason> {
-    let mut bytes = word.to_le_bytes();
-    let result = Section::new(&mut bytes, Addr::new(place)).patch(0, reloc, value);
-    let after = u32::from_le_bytes(bytes);
-    match result {
-        Ok(()) => Ok(after),
-        Err(error) => {
-            assert_eq!(after, word, "a refusal wrote");
-            Err(error.reason)
-        }
-    }
-}
-
-fn patch_distance(word: u32, reloc: Reloc, x: i64) -> Result<u32, Reason> {
-    patch(word, PLACE, reloc, Addr::new(PLACE).plus(x))
-}
 
 fn read(word: u32, reloc: Reloc) -> Result<i64, Reason> {
     let mut bytes = word.to_le_bytes();

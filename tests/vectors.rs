@@ -2,9 +2,13 @@
 //!
 //! Words are spelled as an assembler encodes the distance.
 
+#[path = "common/word.rs"]
+mod word;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::reloc::{Reason, Reloc, Value};
+use word::{patch, patch_distance};
 
 const ADRP: u32 = 0x9000_0000;
 const ADR: u32 = 0x1000_0000;
@@ -21,26 +25,6 @@ const LDR_Q: u32 = 0x3dc0_0020;
 const MOVZ: u32 = 0xd280_0000;
 const MOVN: u32 = 0x9280_0000;
 const MOVK: u32 = 0xf280_0000;
-
-/// The word at `place` patched, or the refusal, which must leave it as it was.
-fn patch(word: u32, place: u64, reloc: Reloc, value: impl Into<Value>) -> Result<u32, Reason> {
-    let mut bytes = word.to_le_bytes();
-    let result = Section::new(&mut bytes, Addr::new(place)).patch(0, reloc, value);
-    let after = u32::from_le_bytes(bytes);
-    match result {
-        Ok(()) => Ok(after),
-        Err(error) => {
-            assert_eq!(after, word, "a refusal wrote");
-            Err(error.reason)
-        }
-    }
-}
-
-/// The same with the target `x` bytes from a place in the middle of nowhere.
-fn patch_distance(word: u32, reloc: Reloc, x: i64) -> Result<u32, Reason> {
-    let place = 0x7000_0000_0000;
-    patch(word, place, reloc, Addr::new(place).plus(x))
-}
 
 /// The same with the target at the address `x`, negative ones at the top of the address space.
 fn patch_address(word: u32, reloc: Reloc, x: i64) -> Result<u32, Reason> {
