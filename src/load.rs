@@ -86,6 +86,9 @@ impl Image {
             .map(|(draft, segment)| pages_of(draft, segment, page))
             .collect::<Result<_, _>>()?;
         memory.append(&mut sections);
+        // What a draft gives is zeros already: those of `.bss` need not be touched.
+        let in_file = plan.segments().iter().map(|segment| to_len(segment.in_file()));
+        let mut memory: Vec<_> = memory.into_iter().zip(in_file).map(|(section, len)| section.take(len)).collect();
         plan.commit(&mut memory).map_err(LoadError::Commit)?;
         drop(memory);
 

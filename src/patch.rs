@@ -71,6 +71,12 @@ impl<'a> Section<'a> {
         Some(Self { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
     }
 
+    /// The first `len` bytes of the section, or all if it has no more.
+    pub fn take(self, len: usize) -> Self {
+        let len = len.min(self.bytes.len());
+        Self { bytes: self.bytes.get_mut(..len).unwrap_or_default(), ..self }
+    }
+
     /// The bytes as they are now.
     pub fn bytes(&self) -> &[u8] {
         self.bytes

@@ -465,14 +465,18 @@ mod commits {
     #[test]
     fn memory_that_is_not_the_segments_is_refused() {
         let text = Addr::new(TEXT);
-        let (mut short, mut long, mut other) = ([0xee; 15], [0xee; 18], [0xee; 4]);
+        let (mut short, mut long, mut other) = ([0xee; 3], [0xee; 18], [0xee; 4]);
         assert_eq!(try_commit(&mut [], object()), Err(CommitError::Memory(0)));
         assert_eq!(try_commit(&mut [patch::Section::new(&mut short, text)], object()), Err(CommitError::Memory(0)));
         let elsewhere = patch::Section::new(&mut long, text.plus(0x1000));
         assert_eq!(try_commit(&mut [elsewhere], object()), Err(CommitError::Memory(0)));
         let both = &mut [patch::Section::new(&mut long, text), patch::Section::new(&mut other, text)];
         assert_eq!(try_commit(both, object()), Err(CommitError::Memory(1)));
-        assert_eq!((short, long, other), ([0xee; 15], [0xee; 18], [0xee; 4]));
+        assert_eq!((short, long, other), ([0xee; 3], [0xee; 18], [0xee; 4]));
+        // It may end where only zeros follow.
+        let mut enough = [0xee; 4];
+        assert_eq!(try_commit(&mut [patch::Section::new(&mut enough, text)], object()), Ok(()));
+        assert_eq!(enough, [0x80, 0x46, 0x82, 0xd2]);
         // More than is wanted is left alone.
         assert_eq!(try_commit(&mut [patch::Section::new(&mut long, text)], object()), Ok(()));
         let mut wanted = [0; 18];

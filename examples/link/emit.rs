@@ -2,7 +2,7 @@
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{PageSize, Prot};
-use aarch64_reloc::link::{Binding, Located, Object, Plan, Segment, Symbol};
+use aarch64_reloc::link::{Binding, Located, Object, Plan, Symbol};
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::veneer::Callee;
 use object::elf;
@@ -142,25 +142,10 @@ fn check_pages<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Result<(),
 /// The bytes of each segment, without the zeros at its end.
 fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let segments = plan.segments().to_vec();
-    let mut contents = segments.iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
+    let mut contents: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.in_file() as usize]).collect();
     let sections = contents.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
     plan.commit(&mut sections.collect::<Vec<_>>())?;
-    for (index, bytes) in contents.iter_mut().enumerate() {
-        let in_file = plan.outputs().iter().filter(|output| output.segment() == Some(index) && !output.is_zeros());
-        let end = in_file.map(|output| output.addr().get() + output.size() - segments[index].addr().get()).max();
-        bytes.truncate(end.unwrap_or(0) as usize);
-    }
     Ok(contents)
-}
-
-/// As many zeros as a segment has bytes; the objects say how many, so that there may be no room for them.
-fn zeros(segment: &Segment) -> Result<Vec<u8>, String> {
-    let refuse = || format!("no memory for the segment at {} of {:#x} bytes", segment.addr(), segment.size());
-    let size = usize::try_from(segment.size()).map_err(|_| refuse())?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| refuse())?;
-    bytes.resize(size, 0);
-    Ok(bytes)
 }
 
 /// Symbols of the linker: name, address, size, output section.

@@ -8,8 +8,10 @@ use super::walk::for_each_relocation;
 use crate::patch::{self, PatchError};
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
-    /// Writes the image: one section of `memory` for each of [`segments`](Self::segments), at its address and of its size
-    /// at least. Bytes beyond the segments' sizes are left alone.
+    /// Writes the image: one section of `memory` for each of [`segments`](Self::segments), at its address.
+    ///
+    /// A section may end where its segment needs no file any more ([`Segment::in_file`](super::Segment::in_file)); the zeros
+    /// that follow are the caller's then. Bytes beyond the segment's size are left alone.
     ///
     /// # Errors
     ///
@@ -20,8 +22,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             return Err(CommitError::Memory(memory.len().min(self.segments().len())));
         }
         for (index, (segment, section)) in self.segments().iter().zip(&mut *memory).enumerate() {
-            let size = usize::try_from(segment.size).ok().filter(|_| segment.addr == section.addr());
-            let bytes = size.and_then(|size| section.bytes_mut().get_mut(..size));
+            let is_there = segment.addr == section.addr() && segment.in_file <= section.len() as u64;
+            let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(section.len());
+            let bytes = section.bytes_mut().get_mut(..size).filter(|_| is_there);
             bytes.ok_or(CommitError::Memory(index))?.fill(0);
         }
         self.copy_sections(memory)?;

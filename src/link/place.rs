@@ -61,7 +61,7 @@ impl<'data> Layout<'_, 'data> {
             if !addr.is_aligned_to(align) {
                 report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
             }
-            let segment = self.open(Segment { prot, addr, size })?;
+            let segment = self.open(Segment { prot, addr, size, in_file: 0 })?;
             for output in self.table.iter_mut().take(self.len) {
                 if output.prot == prot && output.segment == NONE {
                     output.addr = Addr::new(addr.get().wrapping_add(output.addr.get()));
@@ -85,7 +85,7 @@ impl<'data> Layout<'_, 'data> {
         if !pin.addr.is_aligned_to(output.align) {
             report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
         }
-        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size })?;
+        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size, in_file: 0 })?;
         if let Some(output) = number.and_then(|number| self.table.get_mut(number)) {
             (output.addr, output.segment) = (pin.addr, segment);
         }
@@ -141,13 +141,21 @@ impl<'data> Layout<'_, 'data> {
         own.clone().find(shares).or_else(|| own.next()).map_or("", |found| found.name)
     }
 
-    /// Cuts the veneers' section, the last of its segment, down to what is used.
-    pub(super) fn trim_plt(&mut self, size: usize) {
-        let Some(plt) = self.table.get_mut(PLT) else { return };
-        let unused = plt.size.saturating_sub(size as u64);
-        plt.size -= unused;
-        if let Some(segment) = self.segments.get_mut(plt.segment as usize) {
-            segment.size -= unused;
+    /// Cuts the veneers' section, the last of its segment, down to the `size` bytes that are used; then it is known how much
+    /// of each segment a file must hold.
+    pub(super) fn settle(&mut self, size: usize) {
+        if let Some(plt) = self.table.get_mut(PLT) {
+            let unused = plt.size.saturating_sub(size as u64);
+            plt.size -= unused;
+            if let Some(segment) = self.segments.get_mut(plt.segment as usize) {
+                segment.size -= unused;
+            }
+        }
+        for output in self.table.iter().take(self.len).filter(|output| !output.zeros && output.size > 0) {
+            if let Some(segment) = self.segments.get_mut(output.segment as usize) {
+                let end = output.addr.distance_from(segment.addr).cast_unsigned().wrapping_add(output.size);
+                segment.in_file = segment.in_file.max(end);
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         bases::make(inputs, firsts, &symbols, &layout, &mut router);
         let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };
         plan.check(report);
-        plan.layout.trim_plt(plan.router.island.size());
+        plan.layout.settle(plan.router.island.size());
         plan.summary.slots = plan.router.got.len();
         plan.summary.veneers = plan.router.island.len();
         Ok(plan)

@@ -199,6 +199,7 @@ pub struct Segment {
     pub(super) prot: Prot,
     pub(super) addr: Addr,
     pub(super) size: u64,
+    pub(super) in_file: u64,
 }
 
 impl Segment {
@@ -216,10 +217,15 @@ impl Segment {
     pub fn size(&self) -> u64 {
         self.size
     }
+
+    /// The bytes from its start that a file must hold; what follows is zeros.
+    pub fn in_file(&self) -> u64 {
+        self.in_file
+    }
 }
 
 impl Default for Segment {
     fn default() -> Self {
-        Self { prot: Prot::Read, addr: Addr::new(0), size: 0 }
+        Self { prot: Prot::Read, addr: Addr::new(0), size: 0, in_file: 0 }
     }
 }
