@@ -39,6 +39,20 @@ pub enum Callee {
 }
 
 impl Callee {
+    /// The veneer at `addr` that leads here.
+    ///
+    /// # Errors
+    ///
+    /// `addr` or the callee's address is not a multiple of 4, the slot's not of 8.
+    pub fn veneer_at(self, addr: Addr) -> Result<Veneer, Misaligned> {
+        Misaligned::check(addr, 4)?;
+        match self {
+            Self::Addr(addr) => Misaligned::check(addr, 4)?,
+            Self::Slot(slot) => Misaligned::check(slot.addr(), 8)?,
+        }
+        Ok(Veneer { addr, callee: self })
+    }
+
     const fn key(self) -> Key {
         match self {
             Self::Addr(addr) => Key { id: addr.get(), kind: 0 },
@@ -91,21 +105,6 @@ pub struct Veneer {
 }
 
 impl Veneer {
-    /// The veneer that leads from `addr` to `callee`.
-    ///
-    /// # Errors
-    ///
-    /// `addr` or the callee's address is not a multiple of 4, the slot's not of 8.
-    pub fn new(addr: Addr, callee: impl Into<Callee>) -> Result<Self, Misaligned> {
-        let callee = callee.into();
-        Misaligned::check(addr, 4)?;
-        match callee {
-            Callee::Addr(addr) => Misaligned::check(addr, 4)?,
-            Callee::Slot(slot) => Misaligned::check(slot.addr(), 8)?,
-        }
-        Ok(Self { addr, callee })
-    }
-
     /// The address of its first instruction.
     pub const fn addr(self) -> Addr {
         self.addr

@@ -277,7 +277,7 @@ fn leads(base: u64, callee: impl Into<Callee>) -> bool {
     // Away from the first cells, where the odd and even places differ.
     island.veneer_for(Addr::new(base)).unwrap();
     let entry = island.veneer_for(callee).unwrap();
-    let form = Veneer::new(entry, callee).unwrap().form();
+    let form = callee.veneer_at(entry).unwrap().form();
     let used = if form == Form::Direct { 0 } else { 1 << 16 };
     run(&text(&island), island.base(), entry, &memory) == Some((to, used))
 }
@@ -307,7 +307,7 @@ quickcheck! {
     }
 
     fn moves_are_few(to: u64) -> bool {
-        let far = Veneer::new(Addr::new(!to & !3), Addr::new(to & !3)).unwrap();
+        let far = Callee::Addr(Addr::new(to & !3)).veneer_at(Addr::new(!to & !3)).unwrap();
         let groups = |fill| (0..4).filter(|n| (to & !3) >> (16 * n) & 0xffff != fill).count().max(1);
         let moves = if to >> 48 == 0xffff { groups(0xffff) } else { groups(0) };
         far.form() != Form::Absolute || far.size() == moves * 4 + 4
@@ -317,8 +317,8 @@ quickcheck! {
 #[test]
 fn the_nearest_form_is_taken() {
     let at = Addr::new(0x2_0000_0000);
-    let form = |to: i64| Veneer::new(at, at.plus(to)).unwrap().form();
-    let through = |to: i64| Veneer::new(at, slot_at(at.plus(to).get())).unwrap().form();
+    let form = |to: i64| Callee::Addr(at.plus(to)).veneer_at(at).unwrap().form();
+    let through = |to: i64| Callee::Slot(slot_at(at.plus(to).get())).veneer_at(at).unwrap().form();
     let (direct, page) = (1 << 27, 1 << 32);
     assert_eq!([form(direct - 4), form(-direct)], [Form::Direct; 2]);
     assert_eq!([form(direct), form(-direct - 4), form(page - 4), form(-page)], [Form::Page; 4]);
@@ -333,7 +333,7 @@ fn a_form_is_judged_at_its_own_cell() {
     let (base, to) = (0x0123_4567_89ab_ffe0, Addr::new(0x0123_4568_89ab_f010));
     let mut island = island::<4>(base);
     island.veneer_for(Addr::new(base)).unwrap();
-    let form = |addr| Veneer::new(addr, to).unwrap().form();
+    let form = |addr| Callee::from(to).veneer_at(addr).unwrap().form();
     assert_eq!(form(Addr::new(base).at(16)), Form::Absolute);
     let entry = island.veneer_for(to).unwrap();
     assert_eq!((entry, form(entry)), (Addr::new(base).at(32), Form::Page));
@@ -445,7 +445,7 @@ fn island_agrees_with_a_map<T: AsRef<[Cell]> + AsMut<[Cell]>>(storage: T, ops: &
             }
         }
     }
-    let cells = |(&callee, &addr): (&Callee, &Addr)| Veneer::new(addr, callee).unwrap().size().div_ceil(16);
+    let cells = |(&callee, &addr): (&Callee, &Addr)| callee.veneer_at(addr).unwrap().size().div_ceil(16);
     let memory = (model.keys())
         .filter_map(|callee| match callee {
             Callee::Slot(slot) => Some((slot.addr().get(), slot.addr().get() ^ 4)),

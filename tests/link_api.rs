@@ -473,7 +473,7 @@ mod commits {
         let both = &mut [patch::Section::new(&mut long, text), patch::Section::new(&mut other, text)];
         assert_eq!(try_commit(both, object()), Err(CommitError::Memory(1)));
         assert_eq!((short, long, other), ([0xee; 3], [0xee; 18], [0xee; 4]));
-        // It may end where only zeros follow.
+        // Just enough is enough.
         let mut enough = [0xee; 4];
         assert_eq!(try_commit(&mut [patch::Section::new(&mut enough, text)], object()), Ok(()));
         assert_eq!(enough, [0x80, 0x46, 0x82, 0xd2]);
@@ -481,7 +481,7 @@ mod commits {
         assert_eq!(try_commit(&mut [patch::Section::new(&mut long, text)], object()), Ok(()));
         let mut wanted = [0; 18];
         wanted[..4].copy_from_slice(&[0x80, 0x46, 0x82, 0xd2]);
-        wanted[16..].fill(0xee);
+        wanted[4..].fill(0xee);
         assert_eq!(long, wanted);
     }
 

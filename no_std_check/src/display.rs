@@ -1,7 +1,8 @@
 //! What the errors and the map say, written into a buffer that may end at any byte.
 
+use aarch64_reloc::addr::Misaligned;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment};
-use aarch64_reloc::got::{Full, Misaligned};
+use aarch64_reloc::got::Full;
 use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused};
 use aarch64_reloc::veneer::VeneerError;
 use aarch64_reloc::{Addr, Failures, PatchError};

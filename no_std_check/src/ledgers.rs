@@ -1,8 +1,9 @@
 //! The GOT and the islands, over lent storage, an array, and whatever state earlier calls left behind.
 
 use crate::drain;
-use aarch64_reloc::got::{Content, Entry, Full, Kind, Misaligned};
-use aarch64_reloc::veneer::{Callee, Cell, Veneer, VeneerError};
+use aarch64_reloc::addr::Misaligned;
+use aarch64_reloc::got::{Content, Entry, Full, Kind};
+use aarch64_reloc::veneer::{Callee, Cell, VeneerError};
 use aarch64_reloc::{Addr, Got, Island, PatchError, Section, Slot, Symbol};
 use core::hint::black_box;
 
@@ -56,7 +57,7 @@ pub fn prove_island_write(island: &LentIsland<'_>, section: &mut Section<'_>) ->
 
 #[unsafe(no_mangle)]
 pub fn prove_veneer(addr: Addr, callee: Callee) -> Result<usize, Misaligned> {
-    let veneer = Veneer::new(addr, callee)?;
+    let veneer = callee.veneer_at(addr)?;
     black_box((veneer.addr(), veneer.callee(), veneer.form()));
     Ok(veneer.size())
 }

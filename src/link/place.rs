@@ -141,19 +141,19 @@ impl<'data> Layout<'_, 'data> {
         own.clone().find(shares).or_else(|| own.next()).map_or("", |found| found.name)
     }
 
-    /// Cuts the veneers' section, the last of its segment, down to the `size` bytes that are used; then it is known how much
-    /// of each segment a file must hold.
+    /// Cuts the veneers' section, the last of its segment, down to the `size` bytes that are used, and the segments down to
+    /// what is in them. Then it is known how much of each a file must hold.
     pub(super) fn settle(&mut self, size: usize) {
         if let Some(plt) = self.table.get_mut(PLT) {
-            let unused = plt.size.saturating_sub(size as u64);
-            plt.size -= unused;
-            if let Some(segment) = self.segments.get_mut(plt.segment as usize) {
-                segment.size -= unused;
-            }
+            plt.size = plt.size.min(size as u64);
         }
-        for output in self.table.iter().take(self.len).filter(|output| !output.zeros && output.size > 0) {
-            if let Some(segment) = self.segments.get_mut(output.segment as usize) {
-                let end = output.addr.distance_from(segment.addr).cast_unsigned().wrapping_add(output.size);
+        self.segments.iter_mut().take(self.segment_count).for_each(|segment| segment.size = 0);
+        for output in self.table.iter().take(self.len).filter(|output| output.size > 0) {
+            let Some(segment) = self.segments.get_mut(output.segment as usize) else { continue };
+            let end = output.addr.distance_from(segment.addr).cast_unsigned().wrapping_add(output.size);
+            segment.size = segment.size.max(end);
+            // Loaders make zeros in what can be written, and nowhere else.
+            if !output.zeros || output.prot != Prot::ReadWrite {
                 segment.in_file = segment.in_file.max(end);
             }
         }

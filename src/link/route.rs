@@ -6,7 +6,8 @@ use super::kinds::{Origin, got_offset, is_call, is_near_slot};
 use super::tables::{State, Target};
 use crate::addr::Addr;
 use crate::got::{self, Got};
-use crate::insn::{self, Hw, PcRel};
+use crate::insn::layout::PcRel;
+use crate::insn::{self, Hw};
 use crate::reloc::{Class, Reloc, Slot, Value};
 use crate::veneer::{self, Island};
 

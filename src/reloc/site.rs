@@ -1,6 +1,6 @@
 //! The places that relocations change: which words are lawful there, and where the bits of `X` go.
 
-use crate::insn::{AddSub, Branch, CondBranch, Field, Literal, LoadStore, MoveWide, PcRel, TestBranch};
+use crate::insn::layout::{AddSub, Branch, CondBranch, Field, Literal, LoadStore, MoveWide, PcRel, TestBranch};
 
 /// The field of an instruction, or the data, that takes bits `hi:lo` of `X`. Where a form of the instruction depends on
 /// those bits, `lo` tells it: a scaled offset starts at bit log2(size), a move-wide group at bit 16 * `hw`.

@@ -58,7 +58,7 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     /// not of 8. [`VeneerError::Full`] if no cell, or no two side by side, are free.
     pub fn veneer_for(&mut self, callee: impl Into<Callee>) -> Result<Addr, VeneerError> {
         let Self { base, ref mut cells } = *self;
-        let Veneer { callee, .. } = Veneer::new(base, callee).map_err(VeneerError::Misaligned)?;
+        let Veneer { callee, .. } = callee.into().veneer_at(base).map_err(VeneerError::Misaligned)?;
         let unit = cells.claim(callee.key(), |unit| match (Veneer { addr: cell(base, unit), callee }).size() {
             0..=CELL => Units::One(0),
             _ => Units::Two([0, 0]),
