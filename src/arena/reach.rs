@@ -28,7 +28,8 @@ impl Reach {
         self.min <= distance && distance <= self.max
     }
 
-    /// Whether every place of a range reaches every target of it. The range begins on a page and has `len` bytes.
+    /// Whether every place of a range reaches every target in it (its end, where a symbol may stand but no byte, apart). The
+    /// range begins on a page and has `len` bytes.
     ///
     /// *Expression*: `len <= -min`. `max` falls short of `-min` by the step of the targets (a byte of data, four of
     /// instructions, a page of `ADRP`), and so does the last target fall short of the end of the range.

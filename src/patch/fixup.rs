@@ -13,7 +13,8 @@ pub struct Fixup {
 }
 
 impl Fixup {
-    /// `reloc` at byte `offset` of the section, given `value`.
+    /// `reloc` at byte `offset` of the section, given `value`. 32 bits of offset keep the record at 16 bytes; a section
+    /// beyond 4 GiB is patched by [`Section::patch`](super::Section::patch).
     pub fn new(offset: u32, reloc: Reloc, value: impl Into<Value>) -> Self {
         let value = value.into();
         Self { value: value.bits(), offset, reloc, class: value.class() }
