@@ -7,25 +7,25 @@ use super::object::{Binding, Kind, Object};
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Needs {
-    /// Records in [`Tables::objects`].
+    /// Records in [`Tables::objects`](super::Tables::objects).
     pub objects: usize,
-    /// Records in [`Tables::sections`].
+    /// Records in [`Tables::sections`](super::Tables::sections).
     pub sections: usize,
-    /// Records in [`Tables::symbols`].
+    /// Records in [`Tables::symbols`](super::Tables::symbols).
     pub symbols: usize,
-    /// Records in [`Tables::names`].
+    /// Records in [`Tables::names`](super::Tables::names).
     pub names: usize,
-    /// Records in [`Tables::output_names`].
+    /// Records in [`Tables::output_names`](super::Tables::output_names).
     pub output_names: usize,
-    /// Records in [`Tables::groups`].
+    /// Records in [`Tables::groups`](super::Tables::groups).
     pub groups: usize,
-    /// Records in [`Tables::outputs`].
+    /// Records in [`Tables::outputs`](super::Tables::outputs).
     pub outputs: usize,
-    /// Records in [`Tables::segments`].
+    /// Records in [`Tables::segments`](super::Tables::segments).
     pub segments: usize,
-    /// Records in [`Tables::slots`].
+    /// Records in [`Tables::slots`](super::Tables::slots).
     pub slots: usize,
-    /// Records in [`Tables::veneers`].
+    /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
 }
 
