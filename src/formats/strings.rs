@@ -41,7 +41,7 @@ pub(super) fn wanted_name(name: &str) -> &str {
 /// one that `foo@V1` defines keeps its whole name, for else one name would have two definitions.
 pub(super) fn defined_name(name: &str) -> &str {
     match split_version(name) {
-        (own, version) if version.starts_with("@@") => own,
+        (own, version) if version.as_bytes().starts_with(b"@@") => own,
         _ => name,
     }
 }
