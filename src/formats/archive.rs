@@ -1,7 +1,7 @@
 //! `ar` archives: members and the index of their symbols, in the GNU (32-bit, 64-bit, thin), BSD and COFF forms, which crate
 //! `object` reads.
 
-use super::strings::LONGEST_NAME;
+use super::strings::{LONGEST_NAME, defined_name};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub enum Source<'data> {
 pub struct Entry<'data> {
     /// The number of the member, in [`Archive::members`].
     pub member: usize,
-    /// The symbol that it defines.
+    /// The symbol that it defines, by the name that it is wanted by: an index says `foo@@V2` of a version.
     pub symbol: &'data str,
 }
 
@@ -77,7 +77,7 @@ impl<'data> Archive<'data> {
             }
             // What is not UTF-8 nothing can ask for.
             if let Ok(symbol) = core::str::from_utf8(symbol.name()) {
-                index.push(Entry { member, symbol });
+                index.push(Entry { member, symbol: defined_name(symbol) });
             }
         }
         // BSD's index may be sorted by name.

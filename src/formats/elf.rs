@@ -1,6 +1,6 @@
 //! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
 
-use super::strings::Strings;
+use super::strings::{Strings, defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
     Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
@@ -15,6 +15,11 @@ use elf::symbol::SymbolTable;
 use elf::{ElfBytes, file::Class};
 
 /// A relocatable object in the bytes of its file. Nothing is copied; every access is checked.
+///
+/// Versions of symbols are ignored, where their names have them (GNU's `.symver`): who wants `foo` or `foo@V2` gets the
+/// definition of `foo` or `foo@@V2`. A definition of another version than the default, `foo@V1`, keeps its whole name, and
+/// nothing means it. A protected symbol (gABI, `STV_PROTECTED`) is as one of default visibility: it differs only in a shared
+/// object.
 #[derive(Debug)]
 pub struct Elf<'data> {
     bytes: &'data [u8],
@@ -267,6 +272,11 @@ impl<'data> Object<'data> for Elf<'data> {
             abi::STB_GLOBAL | abi::STB_GNU_UNIQUE => Binding::Global,
             abi::STB_WEAK => Binding::Weak,
             other => return Err(refuse(Problem::Unknown("symbol binding", other.into()))),
+        };
+        let name = match (binding, definition) {
+            (Binding::Local, _) => name,
+            (_, Definition::Undefined) => wanted_name(name),
+            _ => defined_name(name),
         };
         Ok(Symbol {
             name,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the objects of the command line's tests in the folder $1 (bad, by default): what the linker refuses, each by its
-# name, and small programs. Made with clang 19.1.7, ld.lld 19.1.7 and yaml2obj 19.1.7 of Debian 12.
+# name, and small programs. Made with clang 19.1.7, ld.lld 19.1.7, yaml2obj 19.1.7 and GNU binutils 2.40 of Debian 12.
 set -eu
 out=${1:-$(cd "$(dirname "$0")" && pwd)/bad}
 mkdir -p "$out"
@@ -100,6 +100,47 @@ zeros:
     .space 0x123
 S
 
+# Versions of a function, and who wants them, by GNU's assembler: what `main` calls is the default one.
+aarch64-linux-gnu-as -o versions.o - <<'S'
+    .globl old, new
+    .type old, %function
+    .type new, %function
+    .symver old, foo@V1
+    .symver new, foo@@V2
+old:
+    ret
+new:
+    ret
+S
+aarch64-linux-gnu-as -o wants-versions.o - <<'S'
+    .globl main
+    .type main, %function
+    .symver latest, foo@V2
+    .symver system, outside@V1
+main:
+    bl foo
+    bl latest
+    bl system
+S
+
+# A protected symbol, defined and wanted.
+aarch64 protected <<'S'
+    .globl kept
+    .protected kept, given
+    .type kept, %function
+    nop
+kept:
+    bl given
+S
+aarch64 wants-protected <<'S'
+    .globl main, given
+    .type given, %function
+main:
+    bl kept
+given:
+    ret
+S
+
 # What is not handled.
 aarch64 common <<'S'
     .comm shared, 8, 8
@@ -158,3 +199,5 @@ ld.lld-19 --nmagic --strip-all -e _start start.o -o executable
 ld.lld-19 --nmagic --strip-all -z noseparate-code -shared start.o -o shared.so
 rm -f archive.a
 llvm-ar-19 rcsD archive.a status.o
+rm -f versions.a
+llvm-ar-19 rcsD versions.a versions.o
