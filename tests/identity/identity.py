@@ -1,11 +1,12 @@
 """Links objects by the example and by ld.lld at the same addresses, and compares the images byte for byte.
 
-usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] PATH...
+usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] [--without-tls] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and named: objects with
 thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
 common symbols, which linkers order as they like; and those that define again what one before them defines. What none
-defines, a stub object does. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
+defines, a stub object does. With --without-tls, objects with thread-local storage are taken too: in the copies that both
+linkers get, their variables are plain ones, and the relocations for them do nothing. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
 .eh_frame, which ld.lld rewrites, and the notes that it merges are dropped.
 
 A load from the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
@@ -84,6 +85,8 @@ def prepare(paths, folder, tools):
     for number, path in enumerate(paths):
         object = elf.Elf(path)
         object.drop(DROPPED)
+        if tools.without_tls:
+            tools.tls_dropped += object.drop_tls()
         reason = reason_to_leave_out(object, defined)
         if reason:
             left_out[reason].append(os.path.basename(path))
@@ -268,8 +271,9 @@ def main():
     parser.add_argument("--link", required=True)
     parser.add_argument("--lld", default="ld.lld-19")
     parser.add_argument("--assembler", default="clang-19")
+    parser.add_argument("--without-tls", action="store_true")
     parser.add_argument("paths", nargs="+")
-    tools = parser.parse_args()
+    tools = parser.parse_args(namespace=argparse.Namespace(tls_dropped=0))
     with tempfile.TemporaryDirectory() as folder:
         paths = [member for path in tools.paths for member in members(path, folder, tools)]
         objects, left_out = prepare(paths, folder, tools)
@@ -280,6 +284,8 @@ def main():
         print(f"{count:8}  R_AARCH64_{KINDS[code]}")
     print(f"{sum(counts.values()):8}  relocations of {len(counts)} kinds, {held} slots, in {len(objects) - 1} objects, "
           f"{len(offsets)} sections, {size} bytes")
+    if tools.tls_dropped:
+        print(f"left out: {tools.tls_dropped} relocations for thread-local storage")
     for reason, names in sorted(left_out.items()):
         print(f"left out: {len(names)} objects for {reason}: {' '.join(names)}")
     for error in errors:
