@@ -24,6 +24,7 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --place SECTION=ADDR  put an output section, such as .text or .got, at this address
    --section-start SECTION=HEX
   --no-rescue           use GOT slots and call veneers, and nothing else, for what is out of reach
+                        (there is nothing else so far)
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
   --emit FILE, -o FILE  write the image as an ELF64 executable, and do not run it
   --map                 print where everything lies
@@ -36,7 +37,8 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
 Without --emit the entry is called in this process on AArch64, with undefined symbols from the process itself;
 elsewhere qemu-aarch64 (version 10 or newer) runs the image where it is installed and nothing is undefined.
 Without FILE, an object that comes with the crate is linked. ADDR is decimal, or hexadecimal after 0x; HEX is
-hexadecimal with 0x or without, as GNU ld has it. The exit status is the program's, or 1 with one line for each error.
+hexadecimal with 0x or without, as GNU ld has it. The exit status is the program's, 0 where
+it was linked and cannot be run, or 1 with one line for each error.
 ";
 
 /// A file that the command line names.

@@ -31,10 +31,12 @@ pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<E
     // What is undefined here, a process on AArch64 may define. Until then it is nowhere, which a slot of the GOT can say.
     // What may be missing everywhere is not asked for.
     let wanted = wanted(&inputs);
+    if !job.defines(&inputs, job.entry) && job.defined(job.entry).is_none() {
+        return Err(format!("the entry {} is not defined", job.entry).into());
+    }
     let mut undefined = Vec::new();
     let image = job.image(inputs, Some(job.entry), &mut |name| {
-        let missing = name == job.entry || wanted.contains(name);
-        missing.then(|| {
+        wanted.contains(name).then(|| {
             undefined.push(name.to_owned());
             Addr::new(0)
         })
