@@ -44,7 +44,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.get_mut(segment) else { continue };
                 let at = section.offset_of(addr);
-                let place = section.bytes_mut().get_mut(at..).and_then(|bytes_from| bytes_from.get_mut(..bytes.len()));
+                let place = section.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
                 let place = place.ok_or(CommitError::Memory(segment))?;
                 // As long as each other; said so that nothing is left that could panic.
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

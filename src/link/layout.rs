@@ -189,7 +189,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// Where the input section numbered `section` lies; `None` where it is not loaded.
     pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
         let (output, offset) = self.section(section)?;
-        Some(Addr::new(output.addr.get().wrapping_add(offset)))
+        Some(output.addr.plus(offset.cast_signed()))
     }
 
     /// Whether the input section numbered `section` is executable.

@@ -54,7 +54,7 @@ impl Made<'_> {
         let used = || outputs.iter().filter(|output| output.size > 0);
         let image = used().map(|output| output.addr).min().unwrap_or(got);
         let find = |name| used().filter(move |output| output.name == name || array_of(output.name) == Some(name));
-        let end = |output: &Output<'_>| Addr::new(output.addr.get().wrapping_add(output.size));
+        let end = |output: &Output<'_>| output.addr.plus(output.size.cast_signed());
         match self {
             Self::Got => got,
             Self::Image => image,

@@ -64,7 +64,7 @@ impl<'data> Layout<'_, 'data> {
             let segment = self.open(Segment { prot, addr, size, in_file: 0 })?;
             for output in self.table.iter_mut().take(self.len) {
                 if output.prot == prot && output.segment == NONE {
-                    output.addr = Addr::new(addr.get().wrapping_add(output.addr.get()));
+                    output.addr = addr.plus(output.addr.get().cast_signed());
                     output.segment = segment;
                 }
             }

@@ -114,11 +114,13 @@ impl<'t> Symbols<'t> {
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
     ) {
         for number in 0..self.targets.len() {
-            let name = target_name(inputs, self.targets, number as u32);
-            let Some(target) = self.targets.get_mut(number) else { continue };
-            if !target.global || target.state != State::Undefined || target.definer != number as u32 {
+            let asked =
+                |target: &&Target| target.global && target.state == State::Undefined && target.definer == number as u32;
+            if self.targets.get(number).filter(asked).is_none() {
                 continue;
             }
+            let name = target_name(inputs, self.targets, number as u32);
+            let Some(target) = self.targets.get_mut(number) else { continue };
             if let Some(made) = made(name, |section| layout.has(section)) {
                 target.state = if made == Made::Got { State::GotBase } else { State::Made };
             } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
@@ -143,23 +145,25 @@ impl<'t> Symbols<'t> {
     /// Gives every definition its address.
     pub(super) fn place<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
         for number in 0..self.targets.len() {
-            let name = target_name(inputs, self.targets, number as u32);
-            let Some(target) = self.targets.get_mut(number) else { continue };
+            let Some(mut target) = self.targets.get(number).copied() else { continue };
+            // Until now the address was the offset in what holds it.
+            let offset = target.addr.get().cast_signed();
             match target.state {
                 State::Defined => match layout.section_addr(target.section) {
-                    Some(base) => target.addr = Addr::new(base.get().wrapping_add(target.addr.get())),
+                    Some(base) => target.addr = base.plus(offset),
                     None => target.state = State::NotLoaded,
                 },
-                State::Common => {
-                    target.addr = Addr::new(layout.common().addr.get().wrapping_add(target.addr.get()));
-                }
+                State::Common => target.addr = layout.common().addr.plus(offset),
                 State::GotBase => target.addr = layout.got().addr,
                 State::Made => {
                     // Which sections there are was asked when it was resolved.
-                    let made = made(name, |_| true);
+                    let made = made(target_name(inputs, self.targets, number as u32), |_| true);
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
                 }
-                _ => {}
+                _ => continue,
+            }
+            if let Some(place) = self.targets.get_mut(number) {
+                *place = target;
             }
         }
     }
