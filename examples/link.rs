@@ -107,7 +107,7 @@ impl<'a> Job<'a> {
             next = end;
             Ok::<_, &str>(Addr::new(addr))
         };
-        let options = link::Options { pins: self.pins };
+        let options = link::Options { pins: self.pins, policy: self.options.policy };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));

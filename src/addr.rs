@@ -50,6 +50,12 @@ impl Addr {
         self.0.wrapping_sub(origin.0).cast_signed()
     }
 
+    /// The address without its tag: bits 63:56 are copies of bit 55, which says to which end of the address space it belongs
+    /// (Arm ARM D8.8, top-byte-ignore).
+    pub const fn untagged(self) -> Self {
+        Self((self.0.cast_signed() << 8 >> 8).cast_unsigned())
+    }
+
     /// Whether the address is a multiple of `align` bytes, a power of two.
     pub const fn is_aligned_to(self, align: u64) -> bool {
         self.0 & align.wrapping_sub(1) == 0
@@ -102,6 +108,12 @@ mod tests {
         assert_eq!(user.distance_from(kernel), 0x8000_0000_1000);
         assert_eq!(kernel.plus(user.distance_from(kernel)), user);
         assert_eq!(Addr::new(u64::MAX).at(1), Addr::new(0));
+    }
+
+    #[test]
+    fn a_tag_gives_way_to_bit_55() {
+        assert_eq!(Addr::new(0x5600_ffff_1234_5678).untagged(), Addr::new(0x0000_ffff_1234_5678));
+        assert_eq!(Addr::new(0x56ff_8000_0000_0000).untagged(), Addr::new(0xffff_8000_0000_0000));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod object;
 mod order;
 mod place;
 mod plan;
+mod policy;
 mod route;
 mod scan;
 #[cfg(feature = "std")]
@@ -33,6 +34,7 @@ pub use error::{Cause, CommitError, Failure, Refused};
 pub use needs::{Needs, measure};
 pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
 pub use plan::Plan;
+pub use policy::{Policy, Tags};
 #[cfg(feature = "std")]
 pub use storage::Storage;
 pub use tables::{First, Output, Placed, Segment, Tables, Target};
@@ -54,6 +56,8 @@ pub struct Input<'data, O> {
 pub struct Options<'a, 'data> {
     /// Output sections that lie where the caller says, each a segment of its own.
     pub pins: &'a [Pin<'data>],
+    /// What may be done for a reference that does not reach.
+    pub policy: Policy,
 }
 
 /// An output section, and the address it must have.

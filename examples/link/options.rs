@@ -1,6 +1,7 @@
 //! The command line.
 
 use aarch64_reloc::arena::PageSize;
+use aarch64_reloc::link::{Policy, Tags};
 use lexopt::prelude::*;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -24,7 +25,11 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --place SECTION=ADDR  put an output section, such as .text or .got, at this address
    --section-start SECTION=HEX
   --no-rescue           use GOT slots and call veneers, and nothing else, for what is out of reach
-                        (there is nothing else so far)
+  --no-x16              let veneers use no register
+  --bti                 give functions that have none a landing pad where a veneer needs it
+  --execute-only        refuse what reads text
+  --tags keep|strip|refuse
+                        what becomes of bits 63:56 of addresses that are measured from their place [keep]
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
   --emit FILE, -o FILE  write the image as an ELF64 executable, and do not run it
   --map                 print where everything lies
@@ -60,6 +65,7 @@ pub struct Options {
     pub defines: Vec<(String, u64)>,
     pub base: Option<u64>,
     pub places: Vec<(String, u64)>,
+    pub policy: Policy,
     pub load: Vec<PathBuf>,
     pub emit: Option<PathBuf>,
     pub map: bool,
@@ -88,8 +94,14 @@ impl Options {
                 Long("base") => options.base = Some(parser.value()?.parse_with(page)?),
                 Long("place") => options.places.push(parser.value()?.parse_with(name_and_addr)?),
                 Long("section-start") => options.places.push(parser.value()?.parse_with(name_and_hex)?),
-                // Nothing else is used yet, whatever is said.
-                Long("no-rescue") => {}
+                Long("no-rescue") => {
+                    let Policy { hops, detours, .. } = Policy::NO_RESCUE;
+                    options.policy = Policy { hops, detours, ..options.policy };
+                }
+                Long("no-x16") => options.policy.scratch = false,
+                Long("bti") => options.policy.landing_pads = true,
+                Long("execute-only") => options.policy.execute_only = true,
+                Long("tags") => options.policy.tags = parser.value()?.parse_with(tags)?,
                 Long("load") => options.load.push(parser.value()?.into()),
                 Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),
                 Long("map") => options.map = true,
@@ -116,6 +128,15 @@ impl Options {
     pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
         let name = self.files.first().map_or(OsStr::new("link"), |file| file.path.as_os_str());
         std::iter::once(name).chain(self.args.iter().map(OsString::as_os_str))
+    }
+}
+
+fn tags(text: &str) -> Result<Tags, String> {
+    match text {
+        "keep" => Ok(Tags::Keep),
+        "strip" => Ok(Tags::Strip),
+        "refuse" => Ok(Tags::Refuse),
+        other => Err(format!("{other} is neither keep, strip nor refuse")),
     }
 }
 

@@ -170,7 +170,13 @@ mod in_process {
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| job.defined(name).or_else(|| look_up(&libraries, name));
-        let mut image = match Image::load(&reservation, &inputs, &Options { pins: job.pins }, resolve, report) {
+        let mut image = match Image::load(
+            &reservation,
+            &inputs,
+            &Options { pins: job.pins, policy: job.options.policy },
+            resolve,
+            report,
+        ) {
             Ok(image) => image,
             Err(LoadError::Plan(Refused::Failures(_))) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.into()),
