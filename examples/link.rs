@@ -98,20 +98,22 @@ impl<'a> Job<'a> {
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
-        let place = |request: &Request| {
-            let align = request.align.max(emit::ALIGN);
-            let first = next == self.options.base.unwrap_or(BASE);
-            let addr = if first { Some(next) } else { next.checked_next_multiple_of(align) };
-            let end = addr.and_then(|addr| addr.checked_add(request.size));
-            let (addr, end) = addr.zip(end).ok_or("the address space ends before the image")?;
-            next = end;
-            Ok::<_, &str>(Addr::new(addr))
+        let place = |requests: &mut [Request]| {
+            for request in requests {
+                let align = request.align.max(emit::ALIGN);
+                let first = next == self.options.base.unwrap_or(BASE);
+                let addr = if first { Some(next) } else { next.checked_next_multiple_of(align) };
+                let end = addr.and_then(|addr| addr.checked_add(request.size));
+                let (addr, end) = addr.zip(end).ok_or("the address space ends before the image")?;
+                (request.addr, next) = (Addr::new(addr), end);
+            }
+            Ok::<_, &str>(())
         };
         let options = link::Options { pins: self.pins, policy: self.options.policy };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
-        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, link::each(place), report) {
+        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
             Ok(plan) => plan,
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
@@ -127,6 +129,7 @@ impl<'a> Job<'a> {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&mut plan, start)?;
+        run::tell(&plan.summary());
         Ok(Image { bytes, map: run::draw(&plan) })
     }
 

@@ -195,6 +195,11 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         self.slots.find(kind.of(symbol)).map(|unit| self.slot(unit))
     }
 
+    /// Frees all slots. Nothing may use any of them any more.
+    pub fn clear(&mut self) {
+        self.slots.empty();
+    }
+
     /// Frees the entry of `symbol` of this kind and returns the slot it had. No code may refer to it any more: the next
     /// entry takes it.
     pub fn remove(&mut self, symbol: Symbol, kind: Kind) -> Option<Slot> {

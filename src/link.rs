@@ -11,6 +11,7 @@ mod bases;
 mod commit;
 mod error;
 mod groups;
+mod isles;
 mod kinds;
 mod layout;
 mod made;
@@ -21,26 +22,31 @@ mod order;
 mod place;
 mod plan;
 mod policy;
+mod rescue;
 mod route;
 mod scan;
 #[cfg(feature = "std")]
 mod storage;
 mod symbols;
 mod tables;
+mod tally;
 mod view;
 mod walk;
 
 pub use error::{Cause, CommitError, Failure, Refused};
+pub use isles::Isle;
 pub use needs::{Needs, measure};
 pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
 pub use plan::Plan;
 pub use policy::{Policy, Tags};
+pub use rescue::Stranded;
 #[cfg(feature = "std")]
 pub use storage::Storage;
 pub use tables::{First, Output, Placed, Segment, Tables, Target};
 
 use crate::addr::Addr;
 use crate::arena::Prot;
+use core::fmt;
 
 /// An object to be linked, under the name that failures call it by.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +82,11 @@ pub struct Request {
     pub addr: Addr,
     /// Its final protection.
     pub prot: Prot,
-    /// Its size in bytes: an upper bound, where veneers may be needed whose number the address decides.
+    /// Its size in bytes: as many as it may need where all segments lie side by side. Who lets them lie apart raises it, up
+    /// to `most`.
     pub size: u64,
+    /// As many bytes as it may need wherever the segments lie.
+    pub most: u64,
     /// What its address must be a multiple of, in bytes.
     pub align: u64,
 }
@@ -85,14 +94,16 @@ pub struct Request {
 impl Request {
     /// For nothing yet.
     const fn new(prot: Prot) -> Self {
-        Self { addr: Addr::new(0), prot, size: 0, align: 1 }
+        Self { addr: Addr::new(0), prot, size: 0, most: 0, align: 1 }
     }
 }
 
-/// Answers requests one by one, each by the address that `place` gives it: for segments that need not lie side by side.
+/// Answers requests one by one, each by the address that `place` gives it: for segments that need not lie side by side,
+/// each of the size that this may take.
 pub fn each<E>(mut place: impl FnMut(&Request) -> Result<Addr, E>) -> impl FnMut(&mut [Request]) -> Result<(), E> {
     move |requests| {
         for request in requests {
+            request.size = request.most;
             request.addr = place(request)?;
         }
         Ok(())
@@ -104,10 +115,59 @@ pub fn each<E>(mut place: impl FnMut(&Request) -> Result<Addr, E>) -> impl FnMut
 pub struct Summary {
     /// Relocations checked.
     pub relocations: usize,
+    /// How those that refer to something are brought there.
+    pub rungs: Rungs,
     /// Slots of the GOT.
     pub slots: usize,
-    /// Veneers, each for all calls to one target.
+    /// Veneers, each for all calls to one target from around it.
     pub veneers: usize,
+    /// Hops, each for all conditional branches to one target from around it. Where a veneer is one `B`, it is the hop too.
+    pub hops: usize,
+    /// Detours, each for one place.
+    pub detours: usize,
+    /// Landing pads.
+    pub pads: usize,
+}
+
+/// References by the rung of the rescue that they take, the cheapest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rungs {
+    /// To the target itself.
+    pub direct: usize,
+    /// To a slot of the GOT, because the object wants one.
+    pub slot: usize,
+    /// Calls through a veneer.
+    pub veneer: usize,
+    /// Conditional branches through a hop.
+    pub hop: usize,
+    /// Instructions that became a detour.
+    pub detour: usize,
+    /// Weak references to nothing.
+    pub nothing: usize,
+}
+
+/// One line for what was checked, and one for each rung that was taken.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { relocations, rungs, slots, veneers, hops, detours, pads } = *self;
+        write!(f, "{relocations} relocations")?;
+        for (count, of, made, what) in [
+            (rungs.direct, "direct", 0, ""),
+            (rungs.slot, "to", slots, "GOT slots"),
+            (rungs.veneer, "calls through", veneers, "veneers"),
+            (rungs.hop, "conditional branches through", hops, "hops"),
+            (rungs.detour, "instructions through", detours, "detours"),
+            (rungs.nothing, "to nothing", 0, ""),
+            (pads, "landing pads", 0, ""),
+        ] {
+            match (count, what) {
+                (0, _) => {}
+                (_, "") => write!(f, "\n{count:8} {of}")?,
+                _ => write!(f, "\n{count:8} {of} {made} {what}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A symbol with its address in the image.

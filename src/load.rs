@@ -23,7 +23,9 @@ use symbols::Symbols;
 
 use crate::addr::Addr;
 use crate::arena::{self, Prot};
-use crate::link::{CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, measure};
+use crate::link::{
+    CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, Summary, measure,
+};
 use crate::mem::{self, Draft, Function, Part, Reservation, Sealed};
 use crate::patch::Section;
 use core::fmt;
@@ -43,6 +45,7 @@ pub struct Image {
     segments: Vec<(Addr, String)>,
     arrays: Arrays,
     frames: Vec<Addr>,
+    summary: Summary,
 }
 
 impl Image {
@@ -64,6 +67,8 @@ impl Image {
         let draft = reservation.draft();
         let mut sections = Vec::new();
         let place = |requests: &mut [Request]| {
+            // What is not used costs address space alone.
+            requests.iter_mut().for_each(|request| request.size = request.most);
             let part = |request: &Request| Part { prot: request.prot, len: to_len(request.size), align: request.align };
             sections = draft.alloc_run(&requests.iter().map(part).collect::<Vec<_>>())?;
             for (request, section) in requests.iter_mut().zip(&sections) {
@@ -100,6 +105,7 @@ impl Image {
             symbols: Symbols::of(&plan),
             segments: segments(&plan),
             arrays: Arrays::of(&plan),
+            summary: plan.summary(),
             frames: frames.map(|output| output.addr()).collect(),
             sealed: drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?,
         })
@@ -113,6 +119,11 @@ impl Image {
             found.map(|(_, names)| names.as_str())
         };
         self.reservation.map(names)
+    }
+
+    /// What was linked, in numbers.
+    pub fn summary(&self) -> Summary {
+        self.summary
     }
 
     /// The address of the global symbol `name`.

@@ -152,12 +152,13 @@ fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Ve
 fn made_symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(String, u64, u64, usize)> {
     let names: HashMap<Addr, &str> = plan.symbols().map(|found| (found.addr, found.symbol.name)).collect();
     let slots = plan.slots().map(|(name, addr)| (format!("{name}@got"), addr.get(), 8, 0));
-    let veneers = plan.veneers().map(|(veneer, name)| {
+    let veneers = plan.occupants().filter_map(|(output, occupant, name)| {
+        let veneer = occupant.veneer()?;
         let name = match veneer.callee() {
             Callee::Addr(addr) => names.get(&addr).unwrap_or(&name),
             Callee::Slot(_) => name,
         };
-        (format!("{name}@plt"), veneer.addr().get(), veneer.size() as u64, 1)
+        Some((format!("{name}@plt"), veneer.addr().get(), veneer.size() as u64, output))
     });
     slots.chain(veneers).collect()
 }

@@ -5,7 +5,7 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{Arena, Block, PageSize};
 #[cfg(not(target_arch = "aarch64"))]
 use aarch64_reloc::link::{Binding, Definition};
-use aarch64_reloc::link::{Input, Object, Plan};
+use aarch64_reloc::link::{Input, Object, Plan, Summary};
 #[cfg(not(target_arch = "aarch64"))]
 use std::collections::HashSet;
 use std::error::Error;
@@ -92,6 +92,13 @@ fn qemu_version() -> Option<u32> {
     text.split_once("version ")?.1.split('.').next()?.parse().ok()
 }
 
+/// Says what was rescued, where anything was that a static linker would have refused.
+pub fn tell(summary: &Summary) {
+    if summary.rungs.hop + summary.rungs.detour > 0 {
+        eprintln!("{summary}");
+    }
+}
+
 /// Writes a file that can be executed, in one piece: what fails half way leaves nothing under that name. What is no file,
 /// such as a device or a pipe, is written to.
 pub fn write_executable(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
@@ -127,9 +134,7 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
         let (addr, size) = (output.addr().to_string(), output.size());
         text += &format!("{addr:<18} {size:#10x}  {}  {}\n", output.prot(), output.name());
     }
-    let summary = plan.summary();
-    text +=
-        &format!("{} relocations, {} GOT slots, {} veneers\n\n", summary.relocations, summary.slots, summary.veneers);
+    text += &format!("{}\n\n", plan.summary());
     let storage = vec![Block::EMPTY; 4 * plan.segments().len() + 4];
     let Ok(mut arena) = Arena::new(storage, Addr::new(start), end - start, PageSize::K4) else { return text };
     let mut names = Vec::new();
@@ -181,6 +186,7 @@ mod in_process {
             Err(LoadError::Plan(Refused::Failures(_))) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.into()),
         };
+        tell(&image.summary());
         if job.options.map {
             print!("{}", image.map());
         }

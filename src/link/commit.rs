@@ -2,8 +2,9 @@
 
 use super::error::CommitError;
 use super::object::{Content, Kind, Object, Section};
-use super::plan::Plan;
+use super::plan::{Plan, begins};
 use super::route::Action;
+use super::tables::Output;
 use super::walk::for_each_relocation;
 use crate::patch::{self, PatchError};
 
@@ -57,8 +58,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         if let Some(section) = self.layout.got().segment().and_then(|segment| memory.get_mut(segment)) {
             self.router.got.write(section)?;
         }
-        if let Some(section) = self.layout.plt().segment().and_then(|segment| memory.get_mut(segment)) {
-            self.router.island.write(section)?;
+        for (output, island) in self.router.isles.iter() {
+            let segment = self.outputs().get(output as usize).and_then(Output::segment);
+            if let Some(section) = segment.and_then(|segment| memory.get_mut(segment)) {
+                island.write(section)?;
+            }
         }
         Ok(())
     }
@@ -73,9 +77,10 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let Some(section) = memory.get_mut(segment) else { return };
             let offset = section.offset_of(reference.place);
             let Some(raw) = site.raw() else { return };
-            let written = match router.route(&reference, raw) {
+            let written = match router.route(&reference, raw, &|reference| begins(inputs, firsts, reference)) {
                 Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),
-                Ok(Action::Replace(word)) => section.write_word(offset, word),
+                Ok(Action::Lead(to, _)) => section.patch(offset, reference.reloc, to),
+                Ok(Action::Replace(word) | Action::Detour(word)) => section.write_word(offset, word),
                 // The plan would have reported it.
                 Err(_) => Ok(()),
             };

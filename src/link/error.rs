@@ -1,12 +1,12 @@
 //! What a plan reports: every failure, with the names around it.
 
 use super::object::ObjectError;
+use super::rescue::Stranded;
 use crate::addr::{Addr, Misaligned};
 use crate::arena::Prot;
 use crate::got;
 use crate::patch::PatchError;
 use crate::reloc::Reloc;
-use crate::veneer;
 use core::fmt;
 
 /// One reason why the objects cannot be linked, and where. `Display` is one line.
@@ -30,10 +30,14 @@ pub enum Cause<'a> {
     Object(ObjectError),
     /// A relocation does not fit.
     Patch(PatchError),
+    /// A relocation does not fit, and what would bring it to its target cannot be.
+    Stranded(PatchError, Stranded),
+    /// An address with a tag, which the policy refuses to measure.
+    Tagged(Addr),
+    /// A relocation puts data in text, or loads from there, and text is not to be read.
+    ReadsText(Reloc),
     /// A slot of the GOT could not be had.
     Got(got::Full),
-    /// A veneer could not be had.
-    Veneer(veneer::VeneerError),
     /// No object defines the symbol, and the resolver does not know it.
     Undefined,
     /// Two objects define the symbol; this is the other.
@@ -62,6 +66,13 @@ pub enum Cause<'a> {
     Alignment(u64),
     /// Two output sections overlap.
     Overlap(&'a str, &'a str),
+    /// The executable segment was given too little room for the islands that its place makes necessary.
+    NoRoom {
+        /// Bytes that it was given.
+        given: u64,
+        /// Bytes that it needs.
+        needed: u64,
+    },
     /// The sizes of the sections add up to more than 2^63 bytes.
     TooBig,
     /// A table that the caller lends is too short; [`Needs`](super::Needs) says how long.
@@ -154,7 +165,9 @@ impl fmt::Display for Cause<'_> {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
             Self::Got(error) => write!(f, "{error}"),
-            Self::Veneer(error) => write!(f, "{error}"),
+            Self::Stranded(error, why) => write!(f, "{error}: {why}"),
+            Self::Tagged(addr) => write!(f, "the address {addr} has a tag"),
+            Self::ReadsText(reloc) => write!(f, "{} has text read, which is execute-only", reloc.name()),
             Self::Undefined => write!(f, "undefined"),
             Self::Duplicate(first) => write!(f, "defined already in {first}"),
             Self::SlotAddend(reloc, addend) => {
@@ -179,6 +192,9 @@ impl fmt::Display for Cause<'_> {
             }
             Self::Alignment(align) => write!(f, "an alignment of {align:#x} is not a power of two"),
             Self::Overlap(one, other) => write!(f, "{one} and {other} overlap"),
+            Self::NoRoom { given, needed } => {
+                write!(f, "the r-x segment needs {needed:#x} bytes where it lies, and was given {given:#x}")
+            }
             Self::TooBig => write!(f, "the sections are larger than the address space"),
             Self::Table(name) => write!(f, "the table of {name} that was lent is too short"),
         }

@@ -2,6 +2,7 @@
 
 use super::error::{Cause, Failure, Fatal};
 use super::groups::Groups;
+use super::isles::WANTED;
 use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
@@ -21,12 +22,14 @@ const UNWIND: &str = ".eh_frame";
 /// Sections, output sections and segments.
 #[derive(Debug)]
 pub(super) struct Layout<'t, 'data> {
-    placed: &'t mut [Placed],
+    pub(super) placed: &'t mut [Placed],
     pub(super) table: &'t mut [Output<'data>],
     pub(super) len: usize,
     pub(super) names: Names<'t>,
     pub(super) segments: &'t mut [Segment],
     pub(super) segment_count: usize,
+    /// The segment of the executable output sections that are not pinned, or [`NONE`].
+    pub(super) run: u32,
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
@@ -38,7 +41,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
-        let mut layout = Self { placed, table: outputs, len: 0, names, segments, segment_count: 0 };
+        let mut layout = Self { placed, table: outputs, len: 0, names, segments, segment_count: 0, run: NONE };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
         layout.push(Output { name: "COMMON", prot: Prot::ReadWrite, ..Output::default() })?;
@@ -58,7 +61,8 @@ impl<'t, 'data> Layout<'t, 'data> {
             first.section = next;
             next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
-        self.placed.get_mut(..next).ok_or(Cause::Table("sections"))?.fill(Placed { output: NONE, offset: 0 });
+        self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
+        self.placed.fill(Placed { output: NONE, isle: NONE, offset: 0 });
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
@@ -142,8 +146,20 @@ impl<'t, 'data> Layout<'t, 'data> {
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? = Placed { output: number, offset };
+        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? = Placed { output: number, isle: NONE, offset };
         Ok(())
+    }
+
+    /// What the executable output sections' addresses are multiples of, at the most, in bytes.
+    pub(super) fn text_align(&self) -> u64 {
+        let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
+        text.map(|output| output.align).max().unwrap_or(1)
+    }
+
+    pub(super) fn set_plt_size(&mut self, size: u64) {
+        if let Some(plt) = self.table.get_mut(PLT) {
+            plt.size = size;
+        }
     }
 
     /// Room for a common symbol: its offset among them.
@@ -190,6 +206,19 @@ impl<'t, 'data> Layout<'t, 'data> {
     pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
         let (output, offset) = self.section(section)?;
         Some(output.addr.plus(offset.cast_signed()))
+    }
+
+    /// Has the input section numbered `section` followed by an island, if it is executable.
+    pub(super) fn want_island(&mut self, section: u32) {
+        let is_text = self.is_text(section);
+        if let Some(placed) = self.placed.get_mut(section as usize).filter(|_| is_text) {
+            placed.isle = WANTED;
+        }
+    }
+
+    /// The number of the island right after the input section numbered `section`, or [`NONE`].
+    pub(super) fn isle_after(&self, section: u32) -> u32 {
+        self.placed.get(section as usize).map_or(NONE, |placed| placed.isle)
     }
 
     /// Whether the input section numbered `section` is executable.

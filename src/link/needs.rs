@@ -1,8 +1,10 @@
 //! How much linking needs, by looking through the objects once.
 
 use super::Input;
-use super::kinds::{is_call, is_near_slot, wants_slot};
+use super::isles::STRIDE;
+use super::kinds::{Rung, is_call, is_near_slot, rescue_of, wants_slot};
 use super::object::{Binding, Kind, Object};
+use crate::arena::Prot;
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,6 +27,8 @@ pub struct Needs {
     pub segments: usize,
     /// Records in [`Tables::slots`](super::Tables::slots).
     pub slots: usize,
+    /// Records in [`Tables::islands`](super::Tables::islands).
+    pub islands: usize,
     /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
 }
@@ -35,7 +39,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
     let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
     let mut globals = 0;
-    let (mut to_slot, mut near, mut calls) = (0_usize, 0_usize, 0_usize);
+    let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut text = 0_u64;
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
@@ -43,14 +48,22 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
-                Ok(Kind::Loaded { .. }) => needs.outputs += 1,
+                Ok(Kind::Loaded { prot, content, .. }) => {
+                    needs.outputs += 1;
+                    let is_text = prot == Prot::ReadExec;
+                    text = text.saturating_add(if is_text { content.size() } else { 0 });
+                }
                 Ok(Kind::Group { .. }) => needs.groups += 2,
                 Ok(Kind::Relocations { count, .. }) => {
+                    let mut has_hop = false;
                     for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
                         to_slot += usize::from(wants_slot(relocation.reloc));
                         near += usize::from(is_near_slot(relocation.reloc));
                         calls += usize::from(is_call(relocation.reloc));
+                        others += usize::from(rescue_of(relocation.reloc).is_some_and(|rung| rung != Rung::Veneer));
+                        has_hop |= rescue_of(relocation.reloc) == Some(Rung::Hop);
                     }
+                    needs.islands += usize::from(has_hop);
                 }
                 _ => {}
             }
@@ -61,7 +74,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
     needs.slots = (to_slot + calls).min(needs.symbols + near);
-    // A veneer to anywhere takes two cells.
-    needs.veneers = 2 * calls;
+    // One at the end of each part of the text, and up to two for each stride.
+    needs.islands += 1 + pins + usize::try_from(text / STRIDE).unwrap_or(usize::MAX / 4) * 2;
+    // Anything may take two cells, a call a landing pad besides.
+    needs.veneers = 3 * calls + 2 * others;
     needs
 }

@@ -9,37 +9,39 @@
 //! ```
 
 use super::error::{Cause, Failure, Fatal};
+use super::isles::CELL;
 use super::layout::{GOT, Layout, PLT};
 use super::order::{self, Step};
 use super::tables::{NONE, Output, Segment};
 use super::{Pin, Report, Request};
 use crate::addr::Addr;
 use crate::arena::Prot;
-use crate::reloc::Reloc;
 
 impl<'data> Layout<'_, 'data> {
-    /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` veneer cells.
+    /// Says which output sections are pinned, before they are placed.
+    pub(super) fn mark(&mut self, pins: &[Pin<'data>]) {
+        for pin in pins {
+            if let Some(output) = self.table.iter_mut().take(self.len).find(|output| output.name == pin.section) {
+                output.is_pinned = true;
+            }
+        }
+    }
+
+    /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` cells.
     pub(super) fn reserve(&mut self, slots: usize, cells: usize) {
-        for (number, size) in [(GOT, slots * 8), (PLT, cells * 16)] {
+        for (number, size) in [(GOT, slots * 8), (PLT, cells * CELL)] {
             if let Some(output) = self.table.get_mut(number) {
                 output.size = size as u64;
             }
         }
     }
 
-    /// Whether every call from text to text is direct: nothing is pinned, and all text spans less than a call does.
-    pub(super) fn is_near(&self, pins: &[Pin<'_>]) -> bool {
-        let text = self.outputs().iter().filter(|output| output.prot == Prot::ReadExec);
-        let size =
-            text.into_iter().try_fold(0_u64, |sum, output| sum.checked_add(output.size)?.checked_add(output.align));
-        pins.is_empty() && size.is_some_and(|size| Reloc::CALL26.reach().spans(size))
-    }
-
     /// Gives every output section its address: a pinned one its own, the others one run for each protection, where
-    /// `place` says.
+    /// `place` says. The executable run may be given `spare` bytes more than it needs.
     pub(super) fn place(
         &mut self,
         pins: &[Pin<'data>],
+        spare: u64,
         place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
@@ -49,27 +51,62 @@ impl<'data> Layout<'_, 'data> {
         let mut requests = [Prot::ReadExec, Prot::Read, Prot::ReadWrite].map(Request::new);
         let mut count = 0;
         for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
-            let lined_up = self.line_up(prot)?;
-            if let Some(request) = requests.get_mut(count).filter(|_| lined_up.size > 0) {
+            let mut lined_up = self.line_up(prot, NONE)?;
+            let spare = if prot == Prot::ReadExec { spare } else { 0 };
+            lined_up.most = lined_up.size.checked_add(spare).ok_or(Cause::TooBig)?;
+            if let Some(request) = requests.get_mut(count).filter(|_| lined_up.most > 0) {
                 *request = lined_up;
                 count += 1;
             }
         }
         let requests = requests.get_mut(..count).unwrap_or_default();
         place(requests).ok_or(Fatal::NotPlaced)?;
-        for &mut Request { addr, prot, size, align } in requests {
+        for &mut Request { addr, prot, size, align, .. } in requests {
             if !addr.is_aligned_to(align) {
                 report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
             }
             let segment = self.open(Segment { prot, addr, size, in_file: 0 })?;
-            for output in self.table.iter_mut().take(self.len) {
-                if output.prot == prot && output.segment == NONE {
-                    output.addr = addr.plus(output.addr.get().cast_signed());
-                    output.segment = segment;
-                }
+            self.settle_run(prot, NONE, segment);
+            if prot == Prot::ReadExec {
+                self.run = segment;
             }
         }
-        self.check_overlap(report)
+        Ok(())
+    }
+
+    /// Lines the executable output sections that are not pinned up again, their sizes having changed.
+    pub(super) fn line_up_again(&mut self) -> Result<(), Fatal> {
+        let Some(&Segment { size: given, .. }) = self.segments.get(self.run as usize) else { return Ok(()) };
+        let needed = self.line_up(Prot::ReadExec, self.run)?.size;
+        if needed > given {
+            return Err(Cause::NoRoom { given, needed }.into());
+        }
+        self.settle_run(Prot::ReadExec, self.run, self.run);
+        Ok(())
+    }
+
+    /// Gives the output sections that are lined up, and are of segment `from`, their addresses in segment `to`.
+    fn settle_run(&mut self, prot: Prot, from: u32, to: u32) {
+        let Some(&Segment { addr, .. }) = self.segments.get(to as usize) else { return };
+        for output in self.table.iter_mut().take(self.len) {
+            if output.prot == prot && output.segment == from {
+                output.addr = addr.plus(output.addr.get().cast_signed());
+                output.segment = to;
+            }
+        }
+    }
+
+    /// The cells that there is room for in `.plt`; any number, where it is pinned.
+    pub(super) fn plt_room(&self) -> u64 {
+        let plt = self.plt();
+        match self.segments.get(plt.segment as usize) {
+            Some(segment) if plt.segment == self.run => {
+                let before = plt.addr.distance_from(segment.addr).cast_unsigned();
+                segment.size.saturating_sub(before) / CELL as u64
+            }
+            Some(_) => u64::MAX,
+            None => 0,
+        }
     }
 
     fn pin(&mut self, pin: &Pin<'data>, report: &mut Report<'_>) -> Result<(), Fatal> {
@@ -92,8 +129,8 @@ impl<'data> Layout<'_, 'data> {
         Ok(())
     }
 
-    /// Puts the output sections of one protection that have no segment yet in a row. Their addresses are offsets for now.
-    fn line_up(&mut self, prot: Prot) -> Result<Request, Fatal> {
+    /// Puts the output sections of one protection that are of `segment` in a row. Their addresses are offsets for now.
+    fn line_up(&mut self, prot: Prot, segment: u32) -> Result<Request, Fatal> {
         let mut request = Request::new(prot);
         let table = self.table.get_mut(..self.len).ok_or(Cause::Table("outputs"))?;
         // Every name has its number by now: the room of the buckets is free.
@@ -104,7 +141,7 @@ impl<'data> Layout<'_, 'data> {
         let step = |number: u32| table.get(number as usize).map_or(order::FIRST, |output| order_of(number, output));
         order::sort(numbers, room, step);
         for &mut number in numbers {
-            let waits = |output: &&mut Output<'_>| output.prot == prot && output.segment == NONE;
+            let waits = |output: &&mut Output<'_>| output.prot == prot && output.segment == segment;
             let Some(output) = table.get_mut(number as usize).filter(waits) else { continue };
             let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
             output.addr = Addr::new(offset);
@@ -121,7 +158,7 @@ impl<'data> Layout<'_, 'data> {
     }
 
     /// The last byte of every segment must be in the address space, and no two may share one.
-    fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
+    pub(super) fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
         for (b, two) in (0..).zip(self.segments()) {
             two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Cause::TooBig)?;
             for (a, one) in (0..b).zip(self.segments()) {
@@ -144,9 +181,7 @@ impl<'data> Layout<'_, 'data> {
     /// Cuts the veneers' section, the last of its segment, down to the `size` bytes that are used, and the segments down to
     /// what is in them. Then it is known how much of each a file must hold.
     pub(super) fn settle(&mut self, size: usize) {
-        if let Some(plt) = self.table.get_mut(PLT) {
-            plt.size = plt.size.min(size as u64);
-        }
+        self.set_plt_size(self.plt().size.min(size as u64));
         self.segments.iter_mut().take(self.segment_count).for_each(|segment| segment.size = 0);
         for output in self.table.iter().take(self.len).filter(|output| output.size > 0) {
             let Some(segment) = self.segments.get_mut(output.segment as usize) else { continue };

@@ -2,8 +2,9 @@
 
 use super::bases;
 use super::error::{Cause, Failure, Fatal, Refused};
+use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
-use super::object::Object;
+use super::object::{Content, Definition, Kind, Object};
 use super::route::{Action, Reference, Router};
 use super::scan::scan;
 use super::symbols::Symbols;
@@ -13,8 +14,8 @@ use super::{Input, Options, Report, Request, Summary};
 use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::PatchError;
-use crate::reloc::Reason;
-use crate::veneer::Island;
+use crate::reloc::{Reason, Value};
+use crate::veneer::Purpose;
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -35,7 +36,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// - `tables` are of the lengths that [`measure`](super::measure) gives.
     /// - `resolve` is asked for the address of a symbol that no object defines.
     /// - `place` is asked once where the segments go, one for each protection at most: it fills in their addresses. The
-    ///   nearer they lie to each other, the more reaches ([`each`](super::each) answers one by one).
+    ///   nearer they lie to each other, the more reaches; where they lie apart, the executable one may need more room
+    ///   ([`Request::most`]; [`each`](super::each) gives it, and answers one by one).
     /// - `report` is told every failure; its lines are the whole of what is wrong.
     ///
     /// # Errors
@@ -79,26 +81,38 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place_common(&mut layout)?;
         symbols.resolve(inputs, &layout, resolve);
 
+        layout.mark(options.pins);
         let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
-        let mut counts = scan(inputs, firsts, &mut symbols, &layout, layout.is_near(options.pins), report);
+        let policy = options.policy;
+        let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
         counts.slots += near_slots;
-        // A veneer takes one cell, or two: where things lie decides, which is not known yet.
-        layout.reserve(counts.slots, 2 * counts.veneers);
-        layout.place(options.pins, place, report)?;
+        let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
+        // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
+        counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
+        layout.reserve(counts.slots, counts.cells);
+        if isles.len() > 1 {
+            layout.part(inputs, firsts, &mut isles)?;
+        }
+        layout.place(options.pins, (counts.spare * CELL) as u64, place, report)?;
         symbols.place(inputs, &layout);
+        isles.locate(&layout);
 
-        // The ledgers have the room that was kept, and no more: what was miscounted would be an error here.
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
-        let cells = tables.veneers.get_mut(..2 * counts.veneers).ok_or(Cause::Table("veneers"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
-        let island = Island::new(cells, layout.plt().addr).map_err(Cause::Misaligned)?;
-        let mut router = Router { got, island };
-        bases::make(inputs, firsts, &symbols, &layout, &mut router);
+        let router = Router { got, isles, policy, margin: 0 };
         let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };
+        if plan.router.isles.len() > 1 {
+            plan.tally()?;
+        } else {
+            let room = plan.layout.plt_room().min((counts.cells + counts.spare) as u64);
+            plan.router.isles.give(room as u32);
+            plan.router.isles.begin(Pass::Settle)?;
+        }
+        bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         plan.check(report);
-        plan.layout.settle(plan.router.island.size());
-        plan.summary.slots = plan.router.got.len();
-        plan.summary.veneers = plan.router.island.iter().count();
+        plan.layout.settle(plan.router.isles.plt_size());
+        plan.layout.check_overlap(report)?;
+        plan.count();
         Ok(plan)
     }
 
@@ -109,23 +123,68 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             let Ok(site) = site else { return };
             summary.relocations += 1;
             let Ok(reference) = site.reference(symbols, layout) else { return };
-            if let Err(cause) = check_one(site, &reference, router) {
-                site.report(cause, inputs, symbols, report);
+            let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
+            match check_one(site, &reference, router, &begins) {
+                Ok(action) => summary.rungs.count(action),
+                Err(cause) => site.report(cause, inputs, symbols, report),
             }
         });
+    }
+
+    /// Counts what was made.
+    fn count(&mut self) {
+        let summary = &mut self.summary;
+        summary.slots = self.router.got.len();
+        for (_, occupant) in self.router.isles.occupants() {
+            match occupant.purpose() {
+                Purpose::Veneer(_) => summary.veneers += 1,
+                Purpose::Hop(_) => summary.hops += 1,
+                Purpose::Detour(_) => summary.detours += 1,
+                Purpose::Pad(_) => summary.pads += 1,
+            }
+        }
     }
 }
 
 /// Checks that `reference` fits what it is given.
-fn check_one(site: &Site<'_>, reference: &Reference<'_>, router: &mut Router<'_>) -> Result<(), Cause<'static>> {
+fn check_one(
+    site: &Site<'_>,
+    reference: &Reference<'_>,
+    router: &mut Router<'_>,
+    begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
+) -> Result<Action, Cause<'static>> {
     let Reference { reloc, place, .. } = *reference;
     let refuse = |value, reason| Cause::Patch(PatchError { reloc, place, value, reason });
     let raw = site.raw().ok_or(refuse(None, Reason::OutOfBounds))?;
-    match router.route(reference, raw)? {
-        Action::Patch(value) => {
-            let applied = reloc.apply(raw, place, value);
-            applied.map(|_| ()).map_err(|reason| refuse(Some(value), reason))
+    let routed = router.route(reference, raw, begins);
+    match routed {
+        Ok(Action::Patch(value)) => {
+            reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
         }
-        Action::Replace(_) => reloc.read(raw, place).map(|_| ()).map_err(|reason| refuse(None, reason)),
+        Ok(Action::Lead(to, _)) => {
+            let value = Value::Addr(to);
+            reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
+        }
+        // Of an instruction that the relocation may not change, nothing else is said.
+        Ok(Action::Replace(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
+            reloc.read(raw, place).map_err(|reason| refuse(None, reason))?;
+        }
+        Err(_) => {}
     }
+    routed
+}
+
+/// The first instruction of the function of the link that `reference` calls.
+pub(super) fn begins<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    firsts: &[First],
+    reference: &Reference<'_>,
+) -> Option<u32> {
+    let Reference { target, addend, .. } = *reference;
+    let object = &inputs.get(target.object as usize)?.object;
+    let index = (target.section as usize).checked_sub(firsts.get(target.object as usize)?.section)?;
+    let Kind::Loaded { content: Content::Bytes(bytes), .. } = object.section(index).ok()?.kind else { return None };
+    let Definition::Section { offset, .. } = object.symbol(target.index as usize).ok()?.definition else { return None };
+    let at = usize::try_from(offset.checked_add_signed(addend)?).ok()?;
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
 }

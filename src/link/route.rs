@@ -1,15 +1,18 @@
-//! What a relocation of an object is given: the target itself, a slot of the GOT, or a veneer.
+//! What a relocation of an object is given: the target itself, a slot of the GOT, or what stands in an island.
 
+use super::Rungs;
 use super::bases;
 use super::error::Cause;
-use super::kinds::{Origin, got_offset, is_call, is_near_slot};
+use super::isles::Isles;
+use super::kinds::{Origin, Rung, got_offset, is_call, is_near_slot, rescue_of};
+use super::policy::Policy;
+use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
 use crate::insn::{self, Hw};
 use crate::reloc::{Class, Reloc, Slot, Value};
-use crate::veneer::{self, Island};
 
 /// A relocation, with its target found.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +20,10 @@ pub(super) struct Reference<'a> {
     pub(super) reloc: Reloc,
     /// `P`.
     pub(super) place: Addr,
-    /// The number of the input section that holds the place.
+    /// The number of the input section that holds the place, and of the island right after it, or
+    /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
+    pub(super) isle: u32,
     /// The number and the address of the object's base of the GOT.
     pub(super) base: u32,
     pub(super) got: Addr,
@@ -36,52 +41,88 @@ pub(super) struct Reference<'a> {
 pub(super) enum Action {
     /// The relocation is applied with this value.
     Patch(Value),
+    /// The same, and the value is what stands in an island.
+    Lead(Addr, Rung),
     /// The instruction, which the relocation may change, is replaced by this one.
     Replace(u32),
+    /// The same, by a branch to a detour.
+    Detour(u32),
+}
+
+impl Rungs {
+    /// Counts what is done for a reference.
+    pub(super) fn count(&mut self, action: Action) {
+        let rung = match action {
+            Action::Patch(Value::Addr(_)) => &mut self.direct,
+            Action::Patch(Value::Slot(_) | Value::Offset(_)) => &mut self.slot,
+            Action::Lead(_, Rung::Hop) => &mut self.hop,
+            Action::Lead(..) => &mut self.veneer,
+            Action::Replace(_) => &mut self.nothing,
+            Action::Detour(_) => &mut self.detour,
+        };
+        *rung += 1;
+    }
 }
 
 /// The ledgers that references are routed through.
 #[derive(Debug)]
 pub(super) struct Router<'t> {
     pub(super) got: Got<&'t mut [got::Entry]>,
-    pub(super) island: Island<&'t mut [veneer::Cell]>,
+    pub(super) isles: Isles<'t>,
+    pub(super) policy: Policy,
+    /// Bytes by which a place and its target may still move against each other.
+    pub(super) margin: i64,
 }
 
 impl Router<'_> {
-    /// What is done for `reference`, whose place holds `raw`. Asked again, it answers the same.
-    pub(super) fn route(&mut self, reference: &Reference<'_>, raw: u64) -> Result<Action, Cause<'static>> {
-        let Reference { reloc, target, addend, got, .. } = *reference;
-        let target_addr = reference.addr.plus(addend);
-        let value = match reloc.takes() {
-            Class::Any => Value::Addr(target_addr),
+    /// What is done for `reference`, whose place holds `raw`. Asked again, it answers the same. `begins` tells the first
+    /// instruction of a function of the link.
+    pub(super) fn route(
+        &mut self,
+        reference: &Reference<'_>,
+        raw: u64,
+        begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
+    ) -> Result<Action, Cause<'static>> {
+        let Reference { reloc, place, target, addend, .. } = *reference;
+        if reloc.takes() == Class::Addr && matches!(target.state, State::Null | State::LeftOut) {
+            return Ok(to_nothing(reference, raw));
+        }
+        if through_slot(reloc, target, addend, self.policy) {
+            let slot = self.slot(reference)?;
+            return self.call(reference, Value::Slot(slot), begins);
+        }
+        let value = self.value(reference)?;
+        let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
+        match rescue_of(reloc) {
+            Some(rung) if is_aligned && !self.reaches(reloc, place, value) => match rung {
+                _ if !self.policy.allows(rung) => Err(stranded(reference, value, Stranded::Policy)),
+                Rung::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
+                Rung::Veneer => self.call(reference, value, begins),
+                Rung::Hop => self.hop(reference, value),
+                Rung::Detour => self.detour(reference, value, raw),
+            },
+            _ => Ok(Action::Patch(value)),
+        }
+    }
+
+    /// What the ABI says that the relocation is given.
+    fn value(&mut self, reference: &Reference<'_>) -> Result<Value, Cause<'static>> {
+        let Reference { reloc, addr, addend, got, .. } = *reference;
+        let target = addr.plus(addend);
+        Ok(match reloc.takes() {
+            Class::Addr if reloc.is_pc_relative() => {
+                Value::Addr(self.policy.tags.admit(target).ok_or(Cause::Tagged(target))?)
+            }
+            Class::Addr | Class::Any => Value::Addr(target),
             Class::Slot if reloc == Reloc::GOTPCREL32 => Value::Slot(self.slot(reference)?.plus(addend)),
             Class::Slot => Value::Slot(self.plain_slot(reference)?),
-            Class::Offset => {
-                let Some(origin) = got_offset(reloc) else {
-                    // GOTREL: S + A - GOT.
-                    return Ok(Action::Patch(Value::Offset(target_addr.distance_from(got))));
-                };
-                let slot = self.plain_slot(reference)?.addr();
-                Value::Offset(match origin {
-                    Origin::Got => slot.distance_from(got),
-                    Origin::GotPage => slot.distance_from(got.page()),
-                })
-            }
-            Class::Addr if matches!(target.state, State::Null | State::LeftOut) => {
-                return Ok(to_nothing(reference, raw));
-            }
-            Class::Addr if through_slot(reloc, target, addend) => {
-                let slot = self.slot(reference)?;
-                Value::Addr(self.island.veneer_for(slot).map_err(Cause::Veneer)?)
-            }
-            Class::Addr if may_detour(reference) && !reloc.reaches(reference.place, Value::Addr(target_addr)) => {
-                let veneer = Value::Addr(self.island.veneer_for(target_addr).map_err(Cause::Veneer)?);
-                // One out of reach itself is of no use: the error is the target's.
-                if reloc.reaches(reference.place, veneer) { veneer } else { Value::Addr(target_addr) }
-            }
-            Class::Addr => Value::Addr(target_addr),
-        };
-        Ok(Action::Patch(value))
+            Class::Offset => Value::Offset(match got_offset(reloc) {
+                Some(Origin::Got) => self.plain_slot(reference)?.addr().distance_from(got),
+                Some(Origin::GotPage) => self.plain_slot(reference)?.addr().distance_from(got.page()),
+                // GOTREL: S + A - GOT.
+                None => target.distance_from(got),
+            }),
+        })
     }
 
     fn plain_slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
@@ -99,17 +140,22 @@ impl Router<'_> {
         let key = if is_near { near } else { bases::key(0, number) };
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
+
+    /// Whether the place reaches the value, however the two still move.
+    pub(super) fn reaches(&self, reloc: Reloc, place: Addr, value: Value) -> bool {
+        reloc.reaches(place.plus(self.margin), value) && reloc.reaches(place.plus(-self.margin), value)
+    }
 }
 
 /// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
-pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64) -> bool {
-    is_call(reloc) && target.state == State::External && addend == 0
+pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: Policy) -> bool {
+    is_call(reloc) && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
 /// Whether AAELF64 5.7.8 lets a veneer come between: the target is a function, in another section, or undefined.
-fn may_detour(reference: &Reference<'_>) -> bool {
-    let target = reference.target;
-    is_call(reference.reloc) && (target.function || target.section != reference.section)
+fn may_come_between(reference: &Reference<'_>) -> bool {
+    let Reference { target, section, .. } = *reference;
+    target.function || target.section != section
 }
 
 /// A weak reference to nothing (AAELF64, "Weak references"): a branch falls through, an address is zero, and what is

@@ -1,48 +1,83 @@
 //! The pass before there are addresses.
 
 use super::error::{Cause, Failure};
-use super::kinds::{is_call, is_near_slot, wants_slot};
-use super::layout::Layout;
+use super::isles::STRIDE;
+use super::kinds::{Rung, is_near_slot, rescue_of, wants_slot};
+use super::layout::{GOT, Layout};
 use super::object::Object;
+use super::policy::Policy;
 use super::route::{Reference, through_slot};
 use super::symbols::Symbols;
-use super::tables::First;
+use super::tables::{First, State};
 use super::walk::for_each_relocation;
 use super::{Input, Report};
+use crate::addr::Addr;
+use crate::arena::Prot;
+use crate::reloc::Reloc;
 use core::mem::replace;
 
-/// Reports what cannot be linked wherever it lies, and counts the slots and veneers that the rest needs. Where all text is
-/// `near` all other, calls within it need none.
+/// What the plan needs room for, at the most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Distinct symbols that want a slot.
+    pub(super) slots: usize,
+    /// Cells, where the segments lie side by side.
+    pub(super) cells: usize,
+    /// Cells more, where they lie apart.
+    pub(super) spare: usize,
+}
+
+/// Reports what cannot be linked wherever it lies, and counts the slots and cells that the rest may need. Input sections
+/// whose conditional branches may not reach are told that they want an island.
 pub(super) fn scan<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &[First],
     symbols: &mut Symbols<'_>,
-    layout: &Layout<'_, 'data>,
-    near: bool,
+    layout: &mut Layout<'_, 'data>,
+    policy: Policy,
+    slots: usize,
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
+    let spans = Spans::of(layout, slots);
     for_each_relocation(inputs, firsts, |site| {
         let site = match site {
             Ok(site) => site,
             Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
         };
         match site.reference(symbols, layout) {
-            Ok(Reference { reloc, base, number, target, addend, .. }) => {
-                let through_slot = through_slot(reloc, target, addend);
-                let is_direct = near && layout.is_text(target.section) && layout.is_text(site.number);
-                let Some(target) = symbols.get_mut(number as usize) else { return };
+            Ok(reference) => {
+                let Reference { reloc, base, number, target, addend, section, .. } = reference;
+                let through_slot = through_slot(reloc, target, addend, policy);
                 // A slot near another base than the first is counted already.
                 let wants_slot = wants_slot(reloc) && !(is_near_slot(reloc) && base > 0);
+                if policy.execute_only && reads_text(&reference, layout) {
+                    return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
+                }
+                let rung = rescue_of(reloc).filter(|&rung| policy.allows(rung) && target.state != State::Null);
+                let lies = spans.lies(&reference, layout);
+                let Some(target) = symbols.get_mut(number as usize) else { return };
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
                     counts.slots += 1;
                 }
-                counts.veneers += usize::from(if through_slot {
-                    // Near another base than the first, the symbol may have another slot, hence another veneer.
-                    !replace(&mut target.veneer, true) || base > 0
-                } else {
-                    is_call(reloc) && !is_direct
-                });
+                if through_slot {
+                    // One veneer for all, but where there are several islands, or another slot near another base.
+                    if !replace(&mut target.veneer, true) || base > 0 || !spans.has_one_island {
+                        counts.cells += 2;
+                    }
+                    return;
+                }
+                let Some(rung) = rung else { return };
+                let cells = if rung == Rung::Hop { 1 } else { 2 + usize::from(policy.landing_pads) };
+                match lies {
+                    Lies::At(distance) if covers(reloc, distance) => return,
+                    Lies::InText(span) if reloc.reach().spans(span) => return,
+                    Lies::Beside(span) if reloc.reach().spans(span) => counts.spare += cells,
+                    _ => counts.cells += cells,
+                }
+                if rung == Rung::Hop {
+                    layout.want_island(section);
+                }
             }
             Err(Some(cause)) => {
                 let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
@@ -57,10 +92,87 @@ pub(super) fn scan<'data, O: Object<'data>>(
     counts
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    /// Distinct symbols that want a slot.
-    pub(super) slots: usize,
-    /// Distinct symbols that are called through one, and all other calls that may be to somewhere out of reach.
-    pub(super) veneers: usize,
+/// Whether the relocation is of data in text, or of a load from there.
+fn reads_text(reference: &Reference<'_>, layout: &Layout<'_, '_>) -> bool {
+    let Reference { reloc, section, target, .. } = *reference;
+    match reloc {
+        Reloc::LD_PREL_LO19 => target.state == State::Defined && layout.is_text(target.section),
+        _ => reloc.is_data() && layout.is_text(section),
+    }
+}
+
+/// What is known of the distance from a place to what it refers to.
+enum Lies {
+    /// So many bytes, give or take the islands between.
+    At(i64),
+    /// Both are in text that spans so many bytes.
+    InText(u64),
+    /// Both are in segments that span so many bytes, if they lie side by side.
+    Beside(u64),
+    /// Nothing.
+    Anywhere,
+}
+
+/// Bytes from one end of what is not pinned to the other.
+struct Spans {
+    text: u64,
+    all: u64,
+    has_one_island: bool,
+}
+
+impl Spans {
+    fn of(layout: &Layout<'_, '_>, slots: usize) -> Self {
+        // Segments begin on pages, at worst of 64 KiB.
+        let (mut text, mut all) = (0_u64, slots as u64 * 8 + 3 * (1 << 16));
+        let mut has_one_island = true;
+        for output in layout.outputs().iter().filter(|output| output.size > 0) {
+            let size = output.size.saturating_add(output.align);
+            if output.is_pinned {
+                has_one_island &= output.prot != Prot::ReadExec;
+                continue;
+            }
+            all = all.saturating_add(size);
+            if output.prot == Prot::ReadExec {
+                text = text.saturating_add(size);
+            }
+        }
+        has_one_island &= text <= STRIDE;
+        Self { text: with_islands(text), all: with_islands(all), has_one_island }
+    }
+
+    fn lies(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Lies {
+        let Reference { reloc, place, section, target, addr, addend, .. } = *reference;
+        let to = match target.state {
+            _ if wants_slot(reloc) => Some(GOT),
+            State::Defined => layout.output_of(target.section),
+            State::Common => Some(layout.common_number()),
+            State::GotBase => Some(GOT),
+            _ => None,
+        };
+        let from = layout.output_of(section);
+        // Until they are placed, output sections begin at the address 0.
+        if from == to && target.state == State::Defined {
+            return Lies::At(addr.plus(addend).distance_from(place));
+        }
+        let outputs = layout.outputs();
+        let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));
+        match (find(from), find(to)) {
+            (Some(from), Some(to)) if from.is_pinned || to.is_pinned => Lies::Anywhere,
+            (Some(from), Some(to)) if from.prot == to.prot && from.prot == Prot::ReadExec => Lies::InText(self.text),
+            (Some(_), Some(_)) => Lies::Beside(self.all),
+            _ => Lies::Anywhere,
+        }
+    }
+}
+
+/// Whether `reloc` reaches a target so far away with islands between.
+fn covers(reloc: Reloc, distance: i64) -> bool {
+    let span = with_islands(distance.unsigned_abs()).try_into().unwrap_or(i64::MAX);
+    let reach = reloc.reach();
+    reach.covers(span) && reach.covers(-span)
+}
+
+/// `span` bytes of sections, and what islands may add. Were it more, there would be an error about room.
+const fn with_islands(span: u64) -> u64 {
+    span.saturating_add(span / 16).saturating_add(Addr::PAGE)
 }

@@ -1,6 +1,7 @@
 //! The tables in memory of their own, for those who have an allocator.
 
 use super::Needs;
+use super::isles::Isle;
 use super::tables::{First, Output, Placed, Segment, Tables, Target};
 use crate::{got, veneer};
 use std::{vec, vec::Vec};
@@ -17,6 +18,7 @@ pub struct Storage<'data> {
     outputs: Vec<Output<'data>>,
     segments: Vec<Segment>,
     slots: Vec<got::Entry>,
+    islands: Vec<Isle>,
     veneers: Vec<veneer::Cell>,
 }
 
@@ -33,6 +35,7 @@ impl<'data> Storage<'data> {
             outputs: vec![Output::default(); needs.outputs],
             segments: vec![Segment::default(); needs.segments],
             slots: vec![got::Entry::default(); needs.slots],
+            islands: vec![Isle::default(); needs.islands],
             veneers: vec![veneer::Cell::default(); needs.veneers],
         }
     }
@@ -49,6 +52,7 @@ impl<'data> Storage<'data> {
             outputs: &mut self.outputs,
             segments: &mut self.segments,
             slots: &mut self.slots,
+            islands: &mut self.islands,
             veneers: &mut self.veneers,
         }
     }

@@ -142,6 +142,20 @@ impl<'t> Symbols<'t> {
         Ok(())
     }
 
+    /// Takes the addresses of what is in sections back, which are about to move; [`place`](Self::place) gives them anew.
+    pub(super) fn lift(&mut self, layout: &Layout<'_, '_>) {
+        for target in &mut *self.targets {
+            let base = match target.state {
+                State::Defined => layout.section_addr(target.section),
+                State::Common => Some(layout.common().addr),
+                _ => None,
+            };
+            if let Some(base) = base {
+                target.addr = Addr::new(target.addr.distance_from(base).cast_unsigned());
+            }
+        }
+    }
+
     /// Gives every definition its address.
     pub(super) fn place<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
         for number in 0..self.targets.len() {

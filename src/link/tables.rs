@@ -1,5 +1,6 @@
 //! The tables that linking needs, lent by the caller, and what is in them.
 
+use super::isles::Isle;
 use super::order::{self, Step};
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -26,7 +27,9 @@ pub struct Tables<'t, 'data> {
     pub segments: &'t mut [Segment],
     /// One a GOT slot.
     pub slots: &'t mut [got::Entry],
-    /// One a veneer cell.
+    /// One an island.
+    pub islands: &'t mut [Isle],
+    /// One a cell of an island.
     pub veneers: &'t mut [veneer::Cell],
 }
 
@@ -46,6 +49,8 @@ pub struct Placed {
     /// The output section; [`NONE`] for a section that is not loaded, [`LEFT_OUT`] for one of a group that another object
     /// has.
     pub(super) output: u32,
+    /// The island that follows it, or [`NONE`].
+    pub(super) isle: u32,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
 }
@@ -131,6 +136,11 @@ pub struct Output<'data> {
     /// When it is placed, among those of its protection.
     pub(super) step: Step,
     pub(super) zeros: bool,
+    /// It lies where the caller says.
+    pub(super) is_pinned: bool,
+    /// The last of its input sections, or [`NONE`]; and how far it is from its start to the last wide island in it.
+    pub(super) last: u32,
+    pub(super) since: u64,
 }
 
 impl Output<'_> {
@@ -189,6 +199,9 @@ impl Default for Output<'_> {
             segment: NONE,
             step: order::FIRST,
             zeros: true,
+            is_pinned: false,
+            last: NONE,
+            since: 0,
         }
     }
 }

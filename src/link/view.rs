@@ -8,7 +8,7 @@ use super::tables::{Output, Segment, State, Target};
 use super::{Located, Summary, bases};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
-use crate::veneer::{Callee, Veneer};
+use crate::veneer::{Callee, Occupant, Purpose, Veneer};
 use core::ops::Range;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
@@ -67,16 +67,21 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         self.router.got.iter().map(|(symbol, slot, _)| (self.name(symbol), slot.addr()))
     }
 
-    /// The veneers, in the order of their addresses, and the name of the symbol that each leads to through a slot of the GOT;
-    /// empty for one that leads to an address.
-    pub fn veneers(&self) -> impl Iterator<Item = (Veneer, &'data str)> {
-        self.router.island.iter().map(|veneer| {
-            let symbol = match veneer.callee() {
-                Callee::Slot(slot) => self.router.got.symbol_of(slot),
-                Callee::Addr(_) => None,
+    /// What stands in the islands, island by island: the index of the output section, what it is, and the name of the symbol
+    /// that a veneer leads to through a slot of the GOT; empty for anything else.
+    pub fn occupants(&self) -> impl Iterator<Item = (usize, Occupant, &'data str)> {
+        self.router.isles.occupants().map(|(output, occupant)| {
+            let symbol = match occupant.purpose() {
+                Purpose::Veneer(Callee::Slot(slot)) => self.router.got.symbol_of(slot),
+                _ => None,
             };
-            (veneer, symbol.map_or("", |symbol| self.name(symbol)))
+            (output as usize, occupant, symbol.map_or("", |symbol| self.name(symbol)))
         })
+    }
+
+    /// The veneers among the [occupants](Self::occupants), and the names of the symbols that they lead to.
+    pub fn veneers(&self) -> impl Iterator<Item = (Veneer, &'data str)> {
+        self.occupants().filter_map(|(_, occupant, name)| Some((occupant.veneer()?, name)))
     }
 
     fn name(&self, symbol: Key) -> &'data str {

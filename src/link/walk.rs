@@ -82,7 +82,8 @@ impl<'data> Site<'data> {
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
-        Ok(Reference { reloc, place, section, base, got, target, number, addr, addend })
+        let isle = layout.isle_after(section);
+        Ok(Reference { reloc, place, section, isle, base, got, target, number, addr, addend })
     }
 
     /// The bytes of the place, as the object has them.

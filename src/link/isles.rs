@@ -1,0 +1,224 @@
+//! The islands of a link: what they hold, and how much room they have.
+//!
+//! ```text
+//! .text   .text.a | .text.b | own |  ...  | .text.k | wide |  ...  | .text.z     .plt
+//!                           ^ hops of .text.b       ^ for the text around it     ^ for what is near the end
+//! ```
+//!
+//! A *wide* island serves whatever is nearest to it; an *own* one only the conditional branches of the section before it,
+//! which reach no further than ±32 KiB or ±1 MiB.
+//!
+//! All share one table of cells. Where there are several, it is counted first ([`Pass`]) how many cells each gets, with
+//! addresses as they nearly are; then the text moves apart by the islands' sizes, and everything is decided anew, exactly.
+
+mod find;
+
+pub(super) use find::{STRIDE, WANTED};
+
+use super::error::{Cause, Fatal};
+use super::layout::Layout;
+use super::tables::NONE;
+use crate::addr::Addr;
+use crate::slots::Lists;
+use crate::veneer::{Cell, Island, Occupant, VeneerError};
+
+/// Bytes of a cell.
+pub(super) const CELL: usize = 16;
+
+/// An island of a link, opaque.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Isle {
+    output: u32,
+    is_wide: bool,
+    /// Bytes from the start of its output section.
+    offset: u64,
+    /// `None` where its output section has no place in memory.
+    addr: Option<Addr>,
+    /// Its cells in the table of all: the first, and how many.
+    first: u32,
+    room: u32,
+    lists: Lists,
+    /// Cells that what is in it may come to need beyond those it takes now.
+    spare: u32,
+    /// Cells that it takes up in the text.
+    cells: u32,
+    /// The next wide island, in no order.
+    next: u32,
+}
+
+/// What is being done with the islands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    /// Whatever may be wanted of an island is counted, twice where it is wanted twice.
+    Count,
+    /// What is wanted is made, of islands that still move.
+    Reserve,
+    /// What is wanted is made; the addresses are final.
+    Settle,
+}
+
+/// All islands of a link. The first is `.plt`.
+#[derive(Debug)]
+pub(super) struct Isles<'t> {
+    table: &'t mut [Isle],
+    len: usize,
+    cells: &'t mut [Cell],
+    pass: Pass,
+}
+
+impl Isles<'_> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Tells the islands where their output sections lie.
+    pub(super) fn locate(&mut self, layout: &Layout<'_, '_>) {
+        for isle in self.table.iter_mut().take(self.len) {
+            let output = layout.outputs().get(isle.output as usize).filter(|output| output.segment != NONE);
+            isle.addr = output.map(|output| output.addr.plus(isle.offset.cast_signed()));
+        }
+    }
+
+    /// Begins `pass`: all islands are empty.
+    ///
+    /// # Errors
+    ///
+    /// The table of cells is too short for what was counted.
+    pub(super) fn begin(&mut self, pass: Pass) -> Result<(), Fatal> {
+        self.pass = pass;
+        let mut first = 0_usize;
+        for isle in self.table.iter_mut().take(self.len) {
+            match pass {
+                Pass::Count => isle.room = 0,
+                Pass::Reserve => {}
+                Pass::Settle => isle.room = isle.room.min(isle.cells),
+            }
+            let end = first.checked_add(isle.room as usize).ok_or(Cause::TooBig)?;
+            let own = self.cells.get_mut(first..end).ok_or(Cause::Table("veneers"))?;
+            isle.lists = Island::new(own, Addr::new(0)).map_err(Cause::Misaligned)?.lists();
+            (isle.first, isle.spare, first) = (first as u32, 0, end);
+        }
+        Ok(())
+    }
+
+    /// Gives the first island, which is the only one, room for `cells`.
+    pub(super) fn give(&mut self, cells: u32) {
+        if let Some(isle) = self.table.first_mut() {
+            (isle.room, isle.cells) = (cells, cells);
+        }
+    }
+
+    /// The end of [`Pass::Reserve`]: each island takes up in the text what was made in it, and what that may come to need.
+    pub(super) fn reserve(&mut self) {
+        for isle in self.table.iter_mut().take(self.len) {
+            let made = isle.lists.end();
+            // One more, for a pair begins at an even cell.
+            isle.cells = if made > 0 { made.saturating_add(isle.spare).saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// The bytes that island `number` takes up in the text.
+    pub(super) fn taken(&self, number: u32) -> u64 {
+        self.table.get(number as usize).map_or(0, |isle| u64::from(isle.cells) * CELL as u64)
+    }
+
+    /// The bytes of `.plt` that are in use.
+    pub(super) fn plt_size(&self) -> usize {
+        self.table.first().map_or(0, |isle| isle.lists.end() as usize * CELL)
+    }
+
+    /// Island `number` begins so many bytes into its output section.
+    pub(super) fn move_to(&mut self, number: u32, offset: u64) {
+        if let Some(isle) = self.table.get_mut(number as usize) {
+            isle.offset = offset;
+        }
+    }
+
+    /// Bytes by which the islands move what they are between, at the most. `.plt` is before nothing, nor is the island at the
+    /// end of an output section that is pinned.
+    pub(super) fn moves(&self, layout: &Layout<'_, '_>) -> u64 {
+        let moves = |(number, isle): (u32, &Isle)| {
+            let output = layout.outputs().get(isle.output as usize)?;
+            let is_last = output.is_pinned && layout.isle_after(output.last) == number;
+            (number > 0 && !is_last).then(|| self.taken(number).saturating_add(output.align))
+        };
+        let all = self.table.iter().take(self.len);
+        (0..).zip(all).filter_map(moves).fold(0, u64::saturating_add)
+    }
+
+    /// Has `claim` make something in island number `isle`, which takes `at_most` cells wherever it comes to lie, and
+    /// returns its address.
+    pub(super) fn claim(
+        &mut self,
+        isle: u32,
+        at_most: usize,
+        claim: impl FnOnce(&mut Island<&mut [Cell]>) -> Result<Addr, VeneerError>,
+    ) -> Result<Addr, VeneerError> {
+        const NO_ROOM: VeneerError = VeneerError::Full { capacity: 0, used: 0 };
+        let isle = self.table.get_mut(isle as usize).ok_or(NO_ROOM)?;
+        let addr = isle.addr.ok_or(NO_ROOM)?;
+        if self.pass == Pass::Count {
+            isle.room = isle.room.saturating_add(2);
+            return Ok(addr);
+        }
+        let cells = self.cells.get_mut(range(isle)).ok_or(NO_ROOM)?;
+        let mut island = Island::resume(cells, addr, isle.lists);
+        let before = island.len();
+        let claimed = claim(&mut island)?;
+        let made = island.len().saturating_sub(before);
+        isle.lists = island.lists();
+        if made > 0 {
+            isle.spare = isle.spare.saturating_add(at_most.saturating_sub(made) as u32);
+        }
+        Ok(claimed)
+    }
+
+    /// The numbers of the two wide islands nearest to `place`, the nearest first.
+    pub(super) fn nearest(&self, place: Addr) -> [Option<u32>; 2] {
+        let mut found: [Option<(u64, u32)>; 2] = [None; 2];
+        let mut number = 0;
+        while let Some(isle) = self.table.get(number as usize) {
+            if let Some(addr) = isle.addr {
+                let this = Some((addr.distance_from(place).unsigned_abs(), number));
+                let is_less = |other: Option<(u64, u32)>| other.is_none_or(|other| this < Some(other));
+                match found {
+                    [first, _] if is_less(first) => found = [this, first],
+                    [first, second] if is_less(second) => found = [first, this],
+                    _ => {}
+                }
+            }
+            number = isle.next;
+        }
+        found.map(|found| found.map(|(_, number)| number))
+    }
+
+    /// The address of island `number`.
+    pub(super) fn addr(&self, number: u32) -> Option<Addr> {
+        self.table.get(number as usize)?.addr
+    }
+
+    /// The bytes that island `number` may come to have.
+    pub(super) fn size(&self, number: u32) -> usize {
+        self.table.get(number as usize).map_or(0, |isle| isle.room as usize * CELL)
+    }
+
+    /// The islands, each with the number of its output section.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Island<&[Cell]>)> {
+        self.table.iter().take(self.len).filter_map(|isle| {
+            let cells = self.cells.get(range(isle))?;
+            Some((isle.output, Island::resume(cells, isle.addr?, isle.lists)))
+        })
+    }
+
+    /// What stands in them, each with the number of its output section.
+    pub(super) fn occupants(&self) -> impl Iterator<Item = (u32, Occupant)> {
+        self.iter().flat_map(|(output, island)| island.occupants().map(move |occupant| (output, occupant)))
+    }
+}
+
+/// The cells of an island in the table of all.
+fn range(isle: &Isle) -> core::ops::Range<usize> {
+    let first = isle.first as usize;
+    first..first.saturating_add(isle.room as usize)
+}

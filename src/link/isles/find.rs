@@ -1,0 +1,94 @@
+//! Where islands are needed, before anything has an address.
+
+use super::{Isle, Isles, Pass};
+use crate::arena::Prot;
+use crate::link::error::{Cause, Fatal};
+use crate::link::layout::{Layout, PLT};
+use crate::link::tables::{NONE, Output};
+use crate::veneer::Cell;
+
+/// Bytes of text from one wide island to the next: so few that from every place a call reaches the nearest (±128 MiB), also
+/// from the middle of an input section of this size, and so many that few things are made in two of them.
+pub(in crate::link) const STRIDE: u64 = 100 << 20;
+
+/// In the place of an island's number: there shall be one.
+pub(in crate::link) const WANTED: u32 = NONE - 1;
+
+impl<'t> Isles<'t> {
+    /// The islands that `layout` needs: one at the end of all text, one at the end of each executable output section that
+    /// is pinned, one for every [`STRIDE`] of longer ones, and one after each section that says that it is [`WANTED`].
+    pub(in crate::link) fn find(
+        table: &'t mut [Isle],
+        cells: &'t mut [Cell],
+        layout: &mut Layout<'_, '_>,
+    ) -> Result<Self, Fatal> {
+        let mut isles = Self { table, len: 0, cells, pass: Pass::Settle };
+        isles.push(PLT as u32)?;
+        if let Some(plt) = isles.table.first_mut() {
+            plt.is_wide = true;
+        }
+        for section in 0..layout.placed.len() as u32 {
+            let Some(placed) = layout.placed.get_mut(section as usize) else { continue };
+            let Some(output) = layout.table.get_mut(placed.output as usize) else { continue };
+            let wants = core::mem::replace(&mut placed.isle, NONE) == WANTED && may_part(output);
+            let (number, before) = (placed.output, core::mem::replace(&mut output.last, section));
+            if may_part(output) && placed.offset.saturating_sub(output.since) > STRIDE {
+                output.since = placed.offset;
+                isles.put(layout, before, number, true)?;
+            }
+            if wants {
+                isles.put(layout, section, number, false)?;
+            }
+        }
+        // All executable output sections but the pinned ones are one run, which `.plt` ends.
+        let mut run = 0_u64;
+        for number in 0..layout.len as u32 {
+            let Some(&output) = layout.table.get(number as usize) else { continue };
+            if output.prot != Prot::ReadExec || output.last == NONE {
+                continue;
+            }
+            let tail = output.size.saturating_sub(output.since);
+            if !output.is_pinned {
+                run = if output.since > 0 { tail } else { run.saturating_add(tail) };
+            }
+            let ends = !output.is_pinned && run > STRIDE;
+            if ends {
+                run = 0;
+            }
+            if ends || output.is_pinned {
+                isles.put(layout, output.last, number, true)?;
+            }
+        }
+        Ok(isles)
+    }
+
+    /// Sees to it that there is an island after the input section numbered `section`, which is of output section `output`.
+    fn put(&mut self, layout: &mut Layout<'_, '_>, section: u32, output: u32, is_wide: bool) -> Result<(), Fatal> {
+        let Some(placed) = layout.placed.get_mut(section as usize) else { return Ok(()) };
+        if placed.isle == NONE {
+            placed.isle = self.len as u32;
+            self.push(output)?;
+        }
+        let next = self.table.first().map_or(NONE, |first| first.next);
+        if let Some(isle) = self.table.get_mut(placed.isle as usize).filter(|isle| is_wide && !isle.is_wide) {
+            (isle.is_wide, isle.next) = (true, next);
+            if let Some(first) = self.table.first_mut() {
+                first.next = placed.isle;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, output: u32) -> Result<(), Fatal> {
+        let isle = self.table.get_mut(self.len).ok_or(Cause::Table("islands"))?;
+        *isle = Isle { output, cells: 1, next: NONE, ..Isle::default() };
+        self.len += 1;
+        Ok(())
+    }
+}
+
+/// Whether input sections of an output section may move apart: code runs on from one piece of `.init` and `.fini` into the
+/// next.
+fn may_part(output: &Output<'_>) -> bool {
+    output.prot == Prot::ReadExec && !matches!(output.name, ".init" | ".fini")
+}

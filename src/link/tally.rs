@@ -1,0 +1,91 @@
+//! Where there are several islands: how many cells each gets.
+//!
+//! Islands in the text move what follows them, and so decide what reaches and what they have to hold. They are counted with
+//! a margin: whatever might not reach once everything has moved by so many bytes counts as far. If the islands turn out to
+//! move it further than that, the margin is raised.
+
+use super::error::{Cause, Fatal};
+use super::isles::{CELL, Isles, Pass};
+use super::layout::Layout;
+use super::object::{Kind, Object, Section};
+use super::plan::{Plan, begins};
+use super::tables::NONE;
+use super::walk::for_each_relocation;
+use super::{Input, bases};
+use crate::arena::Prot;
+
+/// Bytes that are moved by no more than this at first: of 4096 cells.
+const FIRST_MARGIN: u64 = 1 << 16;
+
+impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
+    /// Gives the islands the room that they need, and everything its final address.
+    pub(super) fn tally(&mut self) -> Result<(), Fatal> {
+        let mut margin = FIRST_MARGIN;
+        loop {
+            self.router.margin = margin.cast_signed();
+            for pass in [Pass::Count, Pass::Reserve] {
+                self.router.isles.begin(pass)?;
+                self.visit();
+            }
+            self.router.isles.reserve();
+            let moved = self.router.isles.moves(&self.layout);
+            if moved <= margin {
+                break;
+            }
+            margin = moved.checked_mul(2).filter(|&margin| margin <= 1 << 62).ok_or(Cause::TooBig)?;
+        }
+        self.symbols.lift(&self.layout);
+        self.layout.part(self.inputs, self.firsts, &mut self.router.isles)?;
+        self.layout.set_plt_size(self.router.isles.taken(0));
+        self.layout.line_up_again()?;
+        self.router.isles.locate(&self.layout);
+        self.symbols.place(self.inputs, &self.layout);
+        self.router.margin = 0;
+        self.router.got.clear();
+        self.router.isles.begin(Pass::Settle)
+    }
+
+    /// Routes every relocation. What cannot be is reported when it is checked.
+    fn visit(&mut self) {
+        let Self { inputs, firsts, symbols, layout, router, .. } = self;
+        router.got.clear();
+        bases::make(inputs, firsts, symbols, layout, router);
+        for_each_relocation(inputs, firsts, |site| {
+            let Ok(site) = site else { return };
+            let Ok(reference) = site.reference(symbols, layout) else { return };
+            let Some(raw) = site.raw() else { return };
+            let _ = router.route(&reference, raw, &|reference| begins(inputs, firsts, reference));
+        });
+    }
+}
+
+impl Layout<'_, '_> {
+    /// Moves the input sections of executable output sections apart, so that each island has its room.
+    pub(super) fn part<'data, O: Object<'data>>(
+        &mut self,
+        inputs: &[Input<'data, O>],
+        firsts: &[super::tables::First],
+        isles: &mut Isles<'_>,
+    ) -> Result<(), Fatal> {
+        for output in self.table.iter_mut().take(self.len).filter(|output| output.last != NONE) {
+            output.size = 0;
+        }
+        let sections = inputs.iter().zip(firsts).flat_map(|(input, first)| {
+            (0..input.object.section_count()).map(move |index| (first.section + index, input.object.section(index)))
+        });
+        for (number, section) in sections {
+            let Some(placed) = self.placed.get_mut(number) else { continue };
+            let Ok(Section { kind: Kind::Loaded { prot: Prot::ReadExec, align, content }, .. }) = section else {
+                continue;
+            };
+            let Some(output) = self.table.get_mut(placed.output as usize) else { continue };
+            placed.offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
+            if placed.isle != NONE {
+                let size = isles.taken(placed.isle);
+                let offset = output.append(CELL as u64, size).ok_or(Cause::TooBig)?;
+                isles.move_to(placed.isle, offset);
+            }
+        }
+        Ok(())
+    }
+}
