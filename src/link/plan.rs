@@ -98,7 +98,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         plan.check(report);
         plan.layout.settle(plan.router.island.size());
         plan.summary.slots = plan.router.got.len();
-        plan.summary.veneers = plan.router.island.iter().count();
+        plan.summary.veneers = plan.veneers().count();
         Ok(plan)
     }
 

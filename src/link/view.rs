@@ -8,7 +8,7 @@ use super::tables::{Output, Segment, State, Target};
 use super::{Located, Summary, bases};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
-use crate::veneer::{Callee, Veneer};
+use crate::veneer::{Callee, Occupant, Veneer};
 use core::ops::Range;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
@@ -70,7 +70,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// The veneers, in the order of their addresses, and the name of the symbol that each leads to through a slot of the GOT;
     /// empty for one that leads to an address.
     pub fn veneers(&self) -> impl Iterator<Item = (Veneer, &'data str)> {
-        self.router.island.iter().map(|veneer| {
+        self.router.island.iter().filter_map(Occupant::veneer).map(|veneer| {
             let symbol = match veneer.callee() {
                 Callee::Slot(slot) => self.router.got.symbol_of(slot),
                 Callee::Addr(_) => None,
