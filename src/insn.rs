@@ -75,6 +75,20 @@ impl Hw {
 pub const NOP: u32 = 0xd503_201f;
 /// `UDF #0`: never executes; what unused text holds.
 pub const UDF: u32 = 0;
+/// `BTI c`: where calls and a `BR x16` or `BR x17` may land on a guarded page; elsewhere a `NOP`.
+pub const BTI_C: u32 = 0xd503_245f;
+
+/// Whether `BR x16` or `BR x17` may lead to `word` on a guarded page: `BTI c`, `BTI j`, `BTI jc`, `PACIASP`, `PACIBSP`.
+///
+/// Such a branch sets `PSTATE.BTYPE` to 0b01, with which all of these are compatible, whatever `SCTLR_ELx.BT` says (Arm ARM
+/// C6.2, `BR`, `BTI`, `PACIASP`, `PACIBSP`). `BTI` without a target is not.
+pub const fn is_landing_pad(word: u32) -> bool {
+    const BTI_J: u32 = 0xd503_249f;
+    const BTI_JC: u32 = 0xd503_24df;
+    const PACIASP: u32 = 0xd503_233f;
+    const PACIBSP: u32 = 0xd503_237f;
+    matches!(word, BTI_C | BTI_J | BTI_JC | PACIASP | PACIBSP)
+}
 
 /// `ADR Xd, .`
 pub const fn adr(rd: Reg) -> u32 {
@@ -113,6 +127,16 @@ const fn move_wide(rd: Reg, hw: Hw, opc: u8) -> u32 {
 /// `LDR Xt, [Xn, #0]`
 pub const fn ldr(rt: Reg, rn: Reg) -> u32 {
     LoadStore::new().with_rt(rt).with_rn(rn).with_opc(1).with_size(3).into_bits()
+}
+
+/// `LDR Wt, [Xn, #0]`
+pub const fn ldr_w(rt: Reg, rn: Reg) -> u32 {
+    LoadStore::new().with_rt(rt).with_rn(rn).with_opc(1).with_size(2).into_bits()
+}
+
+/// `LDRSW Xt, [Xn, #0]`
+pub const fn ldrsw(rt: Reg, rn: Reg) -> u32 {
+    LoadStore::new().with_rt(rt).with_rn(rn).with_opc(2).with_size(2).into_bits()
 }
 
 /// `STR Xt, [Xn, #0]`
@@ -180,6 +204,8 @@ const _: () = {
     assert!(movz(Reg::X16, Hw::G3) == 0xd2e0_0010);
     assert!(movk(Reg::X16, Hw::G0) == 0xf280_0010);
     assert!(ldr(Reg::X16, Reg::X16) == 0xf940_0210);
+    assert!(ldr_w(x1, Reg::X0) == 0xb940_0001);
+    assert!(ldrsw(x1, Reg::X0) == 0xb980_0001);
     assert!(str(x1, Reg::X0) == 0xf900_0001);
     assert!(ldr_literal(Reg::X16) == 0x5800_0010);
     assert!(b() == 0x1400_0000);

@@ -94,10 +94,11 @@ pub(crate) enum Units {
     Two([u64; 2]),
 }
 
-/// Keys and the units they took.
-#[derive(Clone, Debug)]
-pub(crate) struct Slots<T> {
-    storage: T,
+/// What a ledger knows beside its records: where the lists of free units begin, and how far it has come.
+///
+/// `Default` is that of one whose records are all [`Record::default`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lists {
     ones: u32,
     twos: u32,
     /// All units from here on were never used; even, unless it is the capacity.
@@ -106,10 +107,37 @@ pub(crate) struct Slots<T> {
     used: u32,
 }
 
-impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
-    pub(crate) fn new(mut storage: T) -> Self {
-        storage.as_mut().fill(Record::EMPTY);
-        Self { storage, ones: NONE, twos: NONE, fresh: 0, end: 0, used: 0 }
+impl Lists {
+    /// One more than the highest unit that ever was taken.
+    #[cfg(any(test, feature = "link"))]
+    pub(crate) const fn end(self) -> u32 {
+        self.end
+    }
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { ones: NONE, twos: NONE, fresh: 0, end: 0, used: 0 }
+    }
+}
+
+/// Keys and the units they took.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots<T> {
+    storage: T,
+    lists: Lists,
+}
+
+impl<T: AsRef<[Record]>> Slots<T> {
+    /// The ledger whose [`lists`](Self::lists) these were: `storage` is as long as it was then and holds what it held.
+    pub(crate) fn resume(storage: T, lists: Lists) -> Self {
+        Self { storage, lists }
+    }
+
+    /// All of the ledger but its storage.
+    #[cfg(any(test, feature = "link"))]
+    pub(crate) const fn lists(&self) -> Lists {
+        self.lists
     }
 
     /// Units there are.
@@ -119,39 +147,103 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
 
     /// Units taken now.
     pub(crate) const fn used(&self) -> u32 {
-        self.used
+        self.lists.used
     }
 
     /// One more than the highest unit that ever was taken.
     pub(crate) const fn end(&self) -> u32 {
-        self.end
+        self.lists.end
     }
 
     pub(crate) fn find(&self, key: Key) -> Option<u32> {
-        let mut unit = self.get(self.bucket(key))?.head;
+        self.find_kind(key.id, |kind| kind == key.kind)
+    }
+
+    /// The first unit of a key of this `id` whose kind `is` one of those meant.
+    pub(crate) fn find_kind(&self, id: u64, is: impl Fn(u8) -> bool) -> Option<u32> {
+        let mut unit = self.get(self.bucket(id))?.head;
         loop {
             let record = self.get(unit)?;
-            if record.key() == key {
+            if record.id == id && is(record.kind) {
                 return Some(unit);
             }
             unit = record.next;
         }
     }
 
-    /// The first unit of `key`. If it has none yet, `units` is told which unit a single would get and says what to
-    /// take; without room for that, the answer is `None` and nothing is changed.
+    /// The first unit that a new key would get, and what it would take: `units` is told which unit a single would get, and
+    /// says. `None` is without room for that.
+    pub(crate) fn next(&self, units: impl FnOnce(u32) -> Units) -> Option<(u32, Units)> {
+        let one = self.next_one()?;
+        let units = units(one);
+        match units {
+            Units::One(_) => Some((one, units)),
+            Units::Two(_) => self.next_two().map(|two| (two, units)),
+        }
+    }
+
+    /// The record of `unit`, if there is such a unit.
+    pub(crate) fn get(&self, unit: u32) -> Option<&Record> {
+        self.records().get(unit as usize)
+    }
+
+    /// The taken units that are their key's first, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
+        (0..self.end()).zip(self.records()).filter(|(_, record)| record.state == State::First)
+    }
+
+    fn records(&self) -> &[Record] {
+        let all = self.storage.as_ref();
+        all.get(..LIMIT).unwrap_or(all)
+    }
+
+    fn state(&self, unit: u32) -> Option<State> {
+        self.get(unit).map(Record::state)
+    }
+
+    fn bucket(&self, id: u64) -> u32 {
+        (((mix(id) >> 32) * u64::from(self.capacity())) >> 32) as u32
+    }
+
+    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh
+    /// one.
+    fn next_one(&self) -> Option<u32> {
+        let Lists { ones, twos, fresh, .. } = self.lists;
+        [ones, twos, fresh].into_iter().find(|&unit| unit < self.capacity())
+    }
+
+    fn next_two(&self) -> Option<u32> {
+        let Lists { twos, fresh, .. } = self.lists;
+        [twos, fresh].into_iter().find(|&unit| unit < self.capacity() && (unit | 1) < self.capacity())
+    }
+}
+
+impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
+    pub(crate) fn new(storage: T) -> Self {
+        let mut slots = Self::resume(storage, Lists::default());
+        slots.empty();
+        slots
+    }
+
+    /// Frees all units.
+    pub(crate) fn empty(&mut self) {
+        self.storage.as_mut().fill(Record::EMPTY);
+        self.lists = Lists::default();
+    }
+
+    /// The first unit of `key`. If it has none yet, it takes what [`next`](Self::next) says; without room for that, the
+    /// answer is `None` and nothing is changed.
     pub(crate) fn claim(&mut self, key: Key, units: impl FnOnce(u32) -> Units) -> Option<u32> {
         if let Some(unit) = self.find(key) {
             return Some(unit);
         }
-        let one = self.next_one()?;
-        let units = units(one);
-        let (unit, last) = match units {
-            Units::One(_) => (one, one),
-            Units::Two(_) => self.next_two().map(|two| (two, two | 1))?,
+        let (unit, units) = self.next(units)?;
+        let last = match units {
+            Units::One(_) => unit,
+            Units::Two(_) => unit | 1,
         };
-        if unit == self.fresh {
-            self.fresh = self.fresh.saturating_add(2).min(self.capacity());
+        if unit == self.lists.fresh {
+            self.lists.fresh = unit.saturating_add(2).min(self.capacity());
         } else {
             self.unlink(unit);
         }
@@ -159,7 +251,7 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
             self.push(unit ^ 1, State::FreeOne);
         }
 
-        let bucket = self.bucket(key);
+        let bucket = self.bucket(key.id);
         let next = core::mem::replace(&mut self.get_mut(bucket)?.head, unit);
         let first = self.get_mut(unit)?;
         *first = Record { id: key.id, kind: key.kind, state: State::First, next, ..*first };
@@ -167,8 +259,8 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
             self.get_mut(last)?.state = State::Second;
         }
         self.set(unit, units);
-        self.used += last - unit + 1;
-        self.end = self.end.max(last + 1);
+        self.lists.used += last - unit + 1;
+        self.lists.end = self.end().max(last + 1);
         Some(unit)
     }
 
@@ -191,11 +283,11 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         let unit = self.unchain(key)?;
         let buddy = unit ^ 1;
         self.clear(unit);
-        self.used -= 1;
+        self.lists.used -= 1;
         match self.state(buddy) {
             Some(State::Second) => {
                 self.clear(buddy);
-                self.used -= 1;
+                self.lists.used -= 1;
                 self.push(unit, State::FreeTwo);
             }
             Some(State::FreeOne) => {
@@ -207,46 +299,13 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         Some(unit)
     }
 
-    /// The record of `unit`, if there is such a unit.
-    pub(crate) fn get(&self, unit: u32) -> Option<&Record> {
-        self.records().get(unit as usize)
-    }
-
-    /// The taken units that are their key's first, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
-        (0..self.end).zip(self.records()).filter(|(_, record)| record.state == State::First)
-    }
-
-    fn records(&self) -> &[Record] {
-        let all = self.storage.as_ref();
-        all.get(..LIMIT).unwrap_or(all)
-    }
-
     fn get_mut(&mut self, unit: u32) -> Option<&mut Record> {
         if unit == NONE { None } else { self.storage.as_mut().get_mut(unit as usize) }
     }
 
-    fn state(&self, unit: u32) -> Option<State> {
-        self.get(unit).map(Record::state)
-    }
-
-    fn bucket(&self, key: Key) -> u32 {
-        (((mix(key.id) >> 32) * u64::from(self.capacity())) >> 32) as u32
-    }
-
-    /// The unit the next single gets: a free half before a free pair, so that pairs last; a free pair before a fresh
-    /// one.
-    fn next_one(&self) -> Option<u32> {
-        [self.ones, self.twos, self.fresh].into_iter().find(|&unit| unit < self.capacity())
-    }
-
-    fn next_two(&self) -> Option<u32> {
-        [self.twos, self.fresh].into_iter().find(|&unit| unit < self.capacity() && (unit | 1) < self.capacity())
-    }
-
     /// Takes the first unit of `key` out of the chain of its bucket.
     fn unchain(&mut self, key: Key) -> Option<u32> {
-        let bucket = self.bucket(key);
+        let bucket = self.bucket(key.id);
         let mut before = NONE;
         let mut unit = self.get(bucket)?.head;
         let next = loop {
@@ -271,7 +330,7 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
     }
 
     fn list(&mut self, state: State) -> &mut u32 {
-        if state == State::FreeTwo { &mut self.twos } else { &mut self.ones }
+        if state == State::FreeTwo { &mut self.lists.twos } else { &mut self.lists.ones }
     }
 
     /// Puts `unit` first in the list of `state`.
@@ -406,14 +465,15 @@ mod tests {
             }
             Some(units)
         };
-        let (Some(ones), Some(twos)) = (walk(slots.ones, State::FreeOne), walk(slots.twos, State::FreeTwo)) else {
+        let (Some(ones), Some(twos)) = (walk(slots.lists.ones, State::FreeOne), walk(slots.lists.twos, State::FreeTwo))
+        else {
             return false;
         };
-        let listed = ones.len() + 2 * twos.len() + slots.used as usize;
-        listed == slots.fresh as usize
+        let listed = ones.len() + 2 * twos.len() + slots.used() as usize;
+        listed == slots.lists.fresh as usize
             && ones.iter().all(|&unit| !matches!(slots.state(unit ^ 1), Some(State::Idle | State::FreeOne)))
             && twos.iter().all(|&unit| unit.is_multiple_of(2) && slots.state(unit + 1) == Some(State::Idle))
-            && (slots.end..slots.capacity()).all(|unit| slots.get(unit).is_some_and(|record| record.value == 0))
+            && (slots.end()..slots.capacity()).all(|unit| slots.get(unit).is_some_and(|record| record.value == 0))
     }
 
     /// Where a model says that keys are: their first unit and how many.

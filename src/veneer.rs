@@ -1,33 +1,65 @@
-//! Islands of veneers: what a call goes through when its callee is out of reach of `B` and `BL` (±128 MiB).
+//! Islands: what a branch goes through to where it does not reach (`B` and `BL` ±128 MiB), and how an address is made that is
+//! out of reach of the instruction that would make it.
 //!
 //! ```text
-//!        base                +16                 +32                                     +64
-//!        | ADRP ADD  BR   .  | ADRP LDR  BR   .  | MOVZ MOVK MOVK MOVK  BR   .   .   .  |  .   .   .   .  |
-//! BL ----^ Page              ^ Slot              ^ Absolute, two cells                     free
+//!        base                +16                 +32                                     +64                 +80
+//!        | ADRP ADD  BR   .  | ADRP LDR  BR   .  | MOVZ MOVK MOVK MOVK  BR   .   .   .  | MOVZ MOVK MOVK B   | BTI  B    .  .  |
+//! BL ----^ veneer, Page      ^ veneer, Slot      ^ veneer, Absolute, two cells     B ---^ detour         |   ^ pad  +--> callee
+//!                                                                                  next <----------------+   +-- BR x16
 //! ```
 //!
-//! A cell is sixteen bytes, four instructions; a veneer takes one cell or two. What stands between them, and in free
-//! cells, is `UDF #0`. A callee has one veneer in an island, whoever calls it.
+//! A cell is sixteen bytes, four instructions; each of these takes one cell or two. What stands between them, and in free
+//! cells, is `UDF #0`.
+//!
+//! | kind | stands between | one for each | instructions | may change |
+//! |---|---|---|---|---|
+//! | veneer | `B`, `BL` and the function they call | callee | one of the [`Form`]s | x16, or nothing |
+//! | hop | `B.cond`, `CBZ`, `TBZ` and their target | target | `B` | nothing |
+//! | detour | a [`Detour`]'s instruction, now a `B`, and the next | place | moves, perhaps a load, `B` | the register that the instruction sets |
+//! | pad | a veneer of another island and the callee | callee | `BTI c`, `B` | nothing |
 //!
 //! # Registers
 //!
 //! A veneer runs between the call and the callee's first instruction, where AAPCS64 6.1.1 leaves x16 (IP0) and x17
 //! (IP1) to the linker, and AAELF64, "Call and jump relocations", lets `B` and `BL` lead there through a veneer. Every
 //! other register, the link register and the flags belong to the call. No form here needs more than x16, and `B` needs
-//! none. Since the last jump is a `BR x16`, a callee on guarded pages must begin with `BTI c`, `BTI jc` or `PACIASP`
-//! (Arm ARM, `BTI`), even where all of its callers are direct. A veneer needs no landing pad: it is reached by direct
-//! branches.
+//! none.
 //!
-//! No form reads its own text, so that text may be execute-only.
+//! The ABI allows no veneer at a conditional branch, which may lie anywhere in a function: so a hop is the one instruction
+//! that changes nothing. A detour stands for an instruction that sets one register, and needs no other: it builds the address
+//! there, by moves that leave the flags alone, and loads through it where the instruction loads.
+//!
+//! # Guarded pages
+//!
+//! Direct branches land anywhere, so nothing here needs a landing pad to be entered, but for a pad. A veneer that ends in `BR x16`
+//! must find one at its callee ([`is_landing_pad`](crate::insn::is_landing_pad)). A linker may not assume that it does where the
+//! callee is of the same link unit (AAELF64, "Call and jump relocations"): compilers leave the `BTI c` of a function out
+//! of which all callers are known. A [pad](Island::pad_for) near the callee is where the veneer leads then.
+//!
+//! # Execute-only text, unwinding
+//!
+//! No form reads its own text, so that text may be execute-only. Nor does any touch the stack, the frame pointer or the link
+//! register: an unwinder that stops in a veneer, hop or pad needs what holds at a function's first instruction or at the
+//! branch, and in a detour what holds at its place. Unwind tables have no entry for an island, so that only what unwinds from
+//! there asynchronously, a signal handler or a profiler, ends at it; a call never returns to one.
 
+mod detour;
+mod error;
 mod island;
+#[cfg(any(test, feature = "link"))]
+mod lend;
+mod occupant;
+mod step;
 
-pub use island::{Cell, Island, VeneerError};
+pub use detour::{Detour, NoDetour};
+pub use error::VeneerError;
+pub use island::{Cell, Island};
+pub use occupant::{Occupant, Purpose};
 
 use crate::addr::{Addr, Misaligned};
-use crate::insn::{Hw, Reg, add, adrp, b, br, ldr, movk, movz};
+use crate::insn::{Reg, add, adrp, b, br, ldr};
 use crate::reloc::{Reloc, Slot, Value};
-use crate::slots::Key;
+use step::{Step, Steps, moves, steps};
 
 /// Where a veneer leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,20 +83,6 @@ impl Callee {
             Self::Slot(slot) => Misaligned::check(slot.addr(), 8)?,
         }
         Ok(Veneer { addr, callee: self })
-    }
-
-    const fn key(self) -> Key {
-        match self {
-            Self::Addr(addr) => Key { id: addr.get(), kind: 0 },
-            Self::Slot(slot) => Key { id: slot.addr().get(), kind: 1 },
-        }
-    }
-
-    const fn from_key(Key { id, kind }: Key) -> Self {
-        match kind {
-            0 => Self::Addr(Addr::new(id)),
-            _ => Self::Slot(Slot::new(Addr::new(id))),
-        }
     }
 }
 
@@ -132,57 +150,29 @@ impl Veneer {
         self.steps().count() * 4
     }
 
-    fn steps(self) -> impl Iterator<Item = Step> {
+    fn steps(self) -> Steps {
         let value = match self.callee {
             Callee::Addr(addr) => Value::Addr(addr),
             Callee::Slot(slot) => Value::Slot(slot),
         };
-        let patched = |insn, reloc| Some(Step { insn, fixup: Some((reloc, value)) });
-        let page = |reloc| patched(adrp(Reg::X16), reloc);
-        let whole = |insn| Some(Step { insn, fixup: None });
-        let branch = whole(br(Reg::X16));
+        let page = |reloc| Some(Step::patched(adrp(Reg::X16), reloc, value));
+        let built = moves(Reg::X16, Addr::new(value.bits()));
         let (first, last) = match self.form() {
-            Form::Direct => ([patched(b(), Reloc::JUMP26), None, None, None], [None, None]),
+            Form::Direct => ([Some(Step::patched(b(), Reloc::JUMP26, value)), None, None, None], [None, None]),
             Form::Page => {
-                let add = patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC);
-                ([page(Reloc::ADR_PREL_PG_HI21), add, None, None], [None, branch])
+                let add = Some(Step::patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC, value));
+                ([page(Reloc::ADR_PREL_PG_HI21), add, None, None], [None, BR])
             }
             Form::Slot => {
-                let load = patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC);
-                ([page(Reloc::ADR_GOT_PAGE), load, None, None], [None, branch])
+                let load = Some(Step::patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC, value));
+                ([page(Reloc::ADR_GOT_PAGE), load, None, None], [None, BR])
             }
-            Form::Absolute => (moves(Addr::new(value.bits())), [None, branch]),
-            Form::FarSlot => (moves(Addr::new(value.bits())), [whole(ldr(Reg::X16, Reg::X16)), branch]),
+            Form::Absolute => (built, [None, BR]),
+            Form::FarSlot => (built, [Some(Step::whole(ldr(Reg::X16, Reg::X16))), BR]),
         };
-        first.into_iter().chain(last).flatten()
+        steps(first, last)
     }
 }
 
-/// An instruction of a veneer and the relocation that fills in its immediate.
-#[derive(Clone, Copy)]
-struct Step {
-    insn: u32,
-    fixup: Option<(Reloc, Value)>,
-}
-
-/// Sets x16 to `addr` by as few moves as it has sixteen-bit groups that the first move does not set anyway: zeros with
-/// `MOVZ`, ones with `MOVN`. The first is the highest, for its relocation has the check that nothing above is lost.
-fn moves(addr: Addr) -> [Option<Step>; 4] {
-    const GROUPS: [(Hw, Reloc, Reloc); 4] = [
-        (Hw::G3, Reloc::MOVW_UABS_G3, Reloc::MOVW_UABS_G3),
-        (Hw::G2, Reloc::MOVW_SABS_G2, Reloc::MOVW_UABS_G2_NC),
-        (Hw::G1, Reloc::MOVW_SABS_G1, Reloc::MOVW_UABS_G1_NC),
-        (Hw::G0, Reloc::MOVW_SABS_G0, Reloc::MOVW_UABS_G0_NC),
-    ];
-    let group = |hw: Hw| (addr.get() >> (16 * hw as u32)) as u16;
-    let set_by_first = if group(Hw::G3) == u16::MAX { u16::MAX } else { 0 };
-    let mut is_first = true;
-    GROUPS.map(|(hw, first, later)| {
-        if group(hw) == set_by_first && !(is_first && hw == Hw::G0) {
-            return None;
-        }
-        let (insn, reloc) = if is_first { (movz(Reg::X16, hw), first) } else { (movk(Reg::X16, hw), later) };
-        is_first = false;
-        Some(Step { insn, fixup: Some((reloc, Value::Addr(addr))) })
-    })
-}
+/// `BR x16`
+const BR: Option<Step> = Some(Step::whole(br(Reg::X16)));

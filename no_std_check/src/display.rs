@@ -4,7 +4,7 @@ use aarch64_reloc::addr::Misaligned;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment};
 use aarch64_reloc::got::Full;
 use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused};
-use aarch64_reloc::veneer::VeneerError;
+use aarch64_reloc::veneer::{NoDetour, VeneerError};
 use aarch64_reloc::{Addr, Failures, PatchError};
 use core::fmt::{self, Display, Write};
 
@@ -38,6 +38,7 @@ show! {
     prove_show_full Full;
     prove_show_misaligned Misaligned;
     prove_show_veneer_error VeneerError;
+    prove_show_no_detour NoDetour;
     prove_show_object_error ObjectError;
     prove_show_failure Failure<'_>;
     prove_show_refused Refused<u32>;

@@ -3,8 +3,8 @@
 use crate::drain;
 use aarch64_reloc::addr::Misaligned;
 use aarch64_reloc::got::{Content, Entry, Full, Kind};
-use aarch64_reloc::veneer::{Callee, Cell, VeneerError};
-use aarch64_reloc::{Addr, Got, Island, PatchError, Section, Slot, Symbol};
+use aarch64_reloc::veneer::{Callee, Cell, Detour, NoDetour, Purpose, VeneerError};
+use aarch64_reloc::{Addr, Got, Island, PatchError, Reloc, Section, Slot, Symbol, Value};
 use core::hint::black_box;
 
 type LentGot<'a> = Got<&'a mut [Entry]>;
@@ -43,11 +43,28 @@ pub fn prove_island_new(storage: &mut [Cell], base: Addr) -> Result<LentIsland<'
 }
 
 #[unsafe(no_mangle)]
-pub fn prove_island(island: &mut LentIsland<'_>, callee: Callee, other: Callee) -> Result<Addr, VeneerError> {
+pub fn prove_island(island: &mut LentIsland<'_>, callee: Callee, other: Purpose) -> Result<Addr, VeneerError> {
     black_box((island.get(callee), island.remove(other)));
     black_box((island.base(), island.len(), island.is_empty(), island.capacity(), island.size()));
-    drain(island.iter().map(|veneer| (veneer.form(), veneer.size())));
+    drain(island.iter().map(|occupant| (occupant.purpose(), occupant.addr(), occupant.size(), occupant.veneer())));
     island.veneer_for(callee)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_island_rescues(
+    island: &mut LentIsland<'_>,
+    target: Addr,
+    detour: Detour,
+    callee: Addr,
+) -> Result<[Addr; 3], VeneerError> {
+    Ok([island.hop_to(target)?, island.detour_for(detour)?, island.pad_for(callee)?])
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_detour(place: Addr, word: u32, reloc: Reloc, value: Value) -> Result<Detour, NoDetour> {
+    let detour = Detour::new(place, word, reloc, value)?;
+    black_box((detour.place(), detour.register(), detour.address(), detour.is_load()));
+    Ok(detour)
 }
 
 #[unsafe(no_mangle)]

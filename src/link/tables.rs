@@ -1,6 +1,6 @@
 //! The tables that linking needs, lent by the caller, and what is in them.
 
-use super::isles::Isle;
+use super::isles::{CELL, Isle};
 use super::order::{self, Step};
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -149,6 +149,21 @@ impl Output<'_> {
         let offset = self.size.checked_next_multiple_of(align)?;
         self.size = offset.checked_add(size)?;
         self.align = self.align.max(align);
+        Some(offset)
+    }
+
+    /// Makes room for an island of `size` bytes at its end, and says at which offset: a multiple of 16 in memory, where it is
+    /// pinned without regard to the alignment of the whole.
+    pub(super) fn append_isle(&mut self, size: u64) -> Option<u64> {
+        if size == 0 {
+            return Some(self.size);
+        }
+        if !self.is_pinned {
+            return self.append(CELL as u64, size);
+        }
+        let start = self.addr.plus(self.size.cast_signed()).align_up(CELL as u64);
+        let offset = start.distance_from(self.addr).cast_unsigned();
+        self.size = offset.checked_add(size)?;
         Some(offset)
     }
 

@@ -5,7 +5,7 @@
 //! move it further than that, the margin is raised.
 
 use super::error::{Cause, Fatal};
-use super::isles::{CELL, Isles, Pass};
+use super::isles::{Isles, Pass};
 use super::layout::Layout;
 use super::object::{Kind, Object, Section};
 use super::plan::{Plan, begins};
@@ -82,7 +82,7 @@ impl Layout<'_, '_> {
             placed.offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
             if placed.isle != NONE {
                 let size = isles.taken(placed.isle);
-                let offset = output.append(CELL as u64, size).ok_or(Cause::TooBig)?;
+                let offset = output.append_isle(size).ok_or(Cause::TooBig)?;
                 isles.move_to(placed.isle, offset);
             }
         }

@@ -1,25 +1,27 @@
-//! The ledger of an island: which callee has a veneer, and in which cells.
+//! The ledger of an island: what has a veneer, a hop, a detour or a pad, and in which cells.
 
-use super::{Callee, Step, Veneer};
+use super::occupant::CELL;
+use super::step::Step;
+use super::{Callee, Detour, Form, Occupant, Purpose, Veneer, VeneerError};
 use crate::addr::{Addr, Misaligned};
 use crate::insn::UDF;
 use crate::patch::{PatchError, Section};
-use crate::slots::{Slots, State, Units};
-use core::{fmt, iter};
+use crate::slots::{Slots, State};
+use core::iter;
 
 /// The storage of one cell, opaque: an array, slice or vector of as many as there shall be cells of sixteen bytes.
 pub use crate::slots::Record as Cell;
 
-/// Bytes of a cell.
-const CELL: usize = 16;
 /// Instructions of a cell.
 const WORDS: usize = CELL / 4;
+/// What the address of an instruction is a multiple of.
+const INSN: u64 = 4;
 
-/// The ledger of a run of veneers at a known address.
+/// The ledger of a run of veneers, hops, detours and pads at a known address.
 ///
 /// `T` is the storage: `[Cell; N]`, `&mut [Cell]`, `Vec<Cell>`, or a `heapless::Vec` filled to the wanted length. There
-/// are as many cells as it has elements, at most 2^32 - 1. Callers must be within ±128 MiB of the island; where to put
-/// it is the business of placement.
+/// are as many cells as it has elements, at most 2^32 - 1. What branches to the island must reach it, a call from ±128 MiB; where
+/// to put it is the business of placement.
 ///
 /// ```
 /// use aarch64_reloc::{addr::Addr, patch::Section, reloc::Reloc, veneer::{Cell, Island}};
@@ -35,8 +37,8 @@ const WORDS: usize = CELL / 4;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Island<T> {
-    base: Addr,
-    cells: Slots<T>,
+    pub(super) base: Addr,
+    pub(super) cells: Slots<T>,
 }
 
 impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
@@ -57,27 +59,99 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     /// [`VeneerError::Misaligned`] if no branch can lead there: an address that is not a multiple of 4, a slot that is
     /// not of 8. [`VeneerError::Full`] if no cell, or no two side by side, are free.
     pub fn veneer_for(&mut self, callee: impl Into<Callee>) -> Result<Addr, VeneerError> {
-        let Self { base, ref mut cells } = *self;
-        let Veneer { callee, .. } = callee.into().veneer_at(base).map_err(VeneerError::Misaligned)?;
-        let unit = cells.claim(callee.key(), |unit| match (Veneer { addr: cell(base, unit), callee }).size() {
-            0..=CELL => Units::One(0),
-            _ => Units::Two([0, 0]),
-        });
-        match unit {
-            Some(unit) => Ok(cell(base, unit)),
-            None => Err(VeneerError::Full { capacity: self.capacity(), used: self.len() }),
+        let callee = callee.into();
+        callee.veneer_at(self.base).map_err(VeneerError::Misaligned)?;
+        self.make(|addr| Occupant::Veneer(Veneer { addr, callee }))
+    }
+
+    /// The address of the `B target` for conditional branches, which is made if there is none. The veneer to `target` is one,
+    /// if there is such a veneer and its form is [`Form::Direct`].
+    ///
+    /// The branch must reach `target` from its cell (±128 MiB), for it may use no register.
+    ///
+    /// # Errors
+    ///
+    /// [`VeneerError::Misaligned`] if `target` is not a multiple of 4. [`VeneerError::Full`], and
+    /// [`VeneerError::OutOfReach`] of the target, from where the next free cell is.
+    pub fn hop_to(&mut self, target: Addr) -> Result<Addr, VeneerError> {
+        Misaligned::check(target, INSN).map_err(VeneerError::Misaligned)?;
+        if self.get(Purpose::Hop(target)).is_none()
+            && let Some(Occupant::Veneer(veneer)) = self.occupant_for(target)
+            && veneer.form() == Form::Direct
+        {
+            return Ok(veneer.addr());
+        }
+        self.make(|addr| Occupant::Hop { addr, target })
+    }
+
+    /// The address of the cells for `detour`, which are made if there are none; its place then holds a `B` to there.
+    ///
+    /// The branch there and the one back reach ±128 MiB each: cells that begin -2^27 + 4 to 2^27 - 16 bytes from the place are in
+    /// reach, whatever the detour.
+    ///
+    /// # Errors
+    ///
+    /// [`VeneerError::Taken`] if the place has another detour. [`VeneerError::Full`], and [`VeneerError::OutOfReach`] of either
+    /// branch, where the next free cells are.
+    pub fn detour_for(&mut self, detour: Detour) -> Result<Addr, VeneerError> {
+        match self.occupant_for(detour) {
+            Some(Occupant::Detour { addr, detour: known }) if known == detour => Ok(addr),
+            Some(_) => Err(VeneerError::Taken(detour.place())),
+            None => self.make(|addr| Occupant::Detour { addr, detour }),
         }
     }
 
-    /// The address of the veneer to `callee`, if there is one.
-    pub fn get(&self, callee: impl Into<Callee>) -> Option<Addr> {
-        self.cells.find(callee.into().key()).map(|unit| cell(self.base, unit))
+    /// The address of a landing pad for `callee`, `BTI c; B callee`, which is made if there is none.
+    ///
+    /// It is where a veneer of another island leads that ends in `BR x16`, if `callee` is on guarded pages and does not begin with
+    /// an instruction that such a branch [may lead to](crate::insn::is_landing_pad).
+    ///
+    /// # Errors
+    ///
+    /// [`VeneerError::Misaligned`] if `callee` is not a multiple of 4. [`VeneerError::Full`], and
+    /// [`VeneerError::OutOfReach`] of the callee, from where the next free cell is.
+    pub fn pad_for(&mut self, callee: Addr) -> Result<Addr, VeneerError> {
+        Misaligned::check(callee, INSN).map_err(VeneerError::Misaligned)?;
+        self.make(|addr| Occupant::Pad { addr, callee })
     }
 
-    /// Frees the cells of the veneer to `callee` and returns its address. Nothing may branch to it any more: the next
-    /// veneer takes the place.
-    pub fn remove(&mut self, callee: impl Into<Callee>) -> Option<Addr> {
-        self.cells.remove(callee.into().key()).map(|unit| cell(self.base, unit))
+    /// Frees the cells for `purpose` and returns their address. Nothing may branch there any more, for the next to come takes
+    /// the place: no conditional branch either, if it is a direct veneer that [`hop_to`](Self::hop_to) found.
+    ///
+    /// ```
+    /// use aarch64_reloc::{Addr, Island, veneer::{Cell, Purpose}};
+    /// let mut island = Island::new([Cell::default(); 2], Addr::new(0x41_0000))?;
+    /// let near = Addr::new(0x40_0000);
+    /// let hop = island.hop_to(near)?;
+    /// assert_eq!(island.remove(near), None); // that would be a veneer
+    /// assert_eq!(island.remove(Purpose::Hop(near)), Some(hop));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn remove(&mut self, purpose: impl Into<Purpose>) -> Option<Addr> {
+        let occupant = self.occupant_for(purpose)?;
+        self.cells.remove(occupant.key()).map(|unit| cell(self.base, unit))
+    }
+
+    /// The address of what there is for the same as the `occupant`, which is put where there is room if there is nothing.
+    fn make(&mut self, occupant: impl Fn(Addr) -> Occupant) -> Result<Addr, VeneerError> {
+        let base = self.base;
+        let at = |unit| occupant(cell(base, unit));
+        if let Some(addr) = self.get(at(0).purpose()) {
+            return Ok(addr);
+        }
+        let full = VeneerError::Full { capacity: self.capacity(), used: self.len() };
+        // Where one cell is free, two may be elsewhere.
+        let (unit, units) = self.cells.next(|one| at(one).units()).ok_or(full)?;
+        at(unit).check_reach()?;
+        let claimed = self.cells.claim(at(unit).key(), |_| units);
+        claimed.map(|unit| cell(base, unit)).ok_or(full)
+    }
+}
+
+impl<T: AsRef<[Cell]>> Island<T> {
+    /// The address of the cells for `purpose`, if there are any.
+    pub fn get(&self, purpose: impl Into<Purpose>) -> Option<Addr> {
+        self.occupant_for(purpose).map(Occupant::addr)
     }
 
     /// The address of the island.
@@ -85,7 +159,7 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
         self.base
     }
 
-    /// The cells in use; a veneer of two counts as two.
+    /// The cells in use; what takes two counts as two.
     pub fn len(&self) -> usize {
         self.cells.used() as usize
     }
@@ -105,9 +179,9 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
         self.cells.end() as usize * CELL
     }
 
-    /// The veneers, in the order of their addresses.
-    pub fn iter(&self) -> impl Iterator<Item = Veneer> {
-        self.cells.iter().filter_map(|(unit, _)| self.veneer(unit))
+    /// What there is, in the order of the addresses.
+    pub fn iter(&self) -> impl Iterator<Item = Occupant> {
+        self.cells.iter().map(|(unit, record)| Occupant::from_record(cell(self.base, unit), record))
     }
 
     /// Writes the first [`size`](Self::size) bytes of the island where they lie in `section`. No core may execute them
@@ -117,14 +191,14 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     ///
     /// The section does not hold all of them; those before are written.
     pub fn write(&self, section: &mut Section<'_>) -> Result<(), PatchError> {
-        const PADDING: Step = Step { insn: UDF, fixup: None };
+        const PADDING: Step = Step::whole(UDF);
         for unit in 0..self.cells.end() {
-            let (veneer, skipped) = match self.cells.get(unit).map(Cell::state) {
-                Some(State::First) => (self.veneer(unit), 0),
-                Some(State::Second) => (self.veneer(unit & !1), WORDS),
+            let (occupant, skipped) = match self.cells.get(unit).map(Cell::state) {
+                Some(State::First) => (self.occupant(unit), 0),
+                Some(State::Second) => (self.occupant(unit & !1), WORDS),
                 _ => (None, 0),
             };
-            let steps = veneer.into_iter().flat_map(Veneer::steps);
+            let steps = occupant.into_iter().flat_map(Occupant::steps);
             let place = section.offset_of(cell(self.base, unit));
             for (index, step) in steps.skip(skipped).chain(iter::repeat(PADDING)).take(WORDS).enumerate() {
                 let offset = place.saturating_add(index * 4);
@@ -137,51 +211,18 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
         Ok(())
     }
 
-    /// The veneer whose first cell is `unit`.
-    fn veneer(&self, unit: u32) -> Option<Veneer> {
-        let callee = Callee::from_key(self.cells.get(unit)?.key());
-        Some(Veneer { addr: cell(self.base, unit), callee })
+    fn occupant_for(&self, purpose: impl Into<Purpose>) -> Option<Occupant> {
+        let purpose = purpose.into();
+        self.occupant(self.cells.find_kind(purpose.id(), |kind| purpose.is(kind))?)
+    }
+
+    /// What has `unit` as its first cell.
+    pub(super) fn occupant(&self, unit: u32) -> Option<Occupant> {
+        Some(Occupant::from_record(cell(self.base, unit), self.cells.get(unit)?))
     }
 }
 
 /// The address of cell `unit` of the island at `base`.
 const fn cell(base: Addr, unit: u32) -> Addr {
     base.plus(unit as i64 * CELL as i64)
-}
-
-/// Why there is no veneer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum VeneerError {
-    /// There is no room for another veneer.
-    Full {
-        /// The cells there are.
-        capacity: usize,
-        /// The cells in use. If that is not all of them, two side by side were wanted.
-        used: usize,
-    },
-    /// No branch leads to such an address.
-    Misaligned(Misaligned),
-}
-
-impl fmt::Display for VeneerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { capacity, used } if used == capacity => {
-                write!(f, "island is full: all {capacity} cells are in use")
-            }
-            Self::Full { capacity, used } => {
-                write!(f, "island is full: no two cells side by side are free, {used} of {capacity} are in use")
-            }
-            Self::Misaligned(misaligned) => write!(f, "no veneer leads there: {misaligned}"),
-        }
-    }
-}
-
-impl core::error::Error for VeneerError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Full { .. } => None,
-            Self::Misaligned(misaligned) => Some(misaligned),
-        }
-    }
 }

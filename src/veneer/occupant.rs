@@ -1,0 +1,198 @@
+//! What takes cells of an island, and what for.
+
+use super::step::{Step, Steps, steps};
+use super::{Callee, Detour, Veneer, VeneerError};
+use crate::addr::Addr;
+use crate::insn::{BTI_C, b};
+use crate::reloc::{Reloc, Slot, Value};
+use crate::slots::{Key, Record, Units};
+
+/// Bytes of a cell.
+pub(super) const CELL: usize = 16;
+
+/// What cells are for. An island has one run of cells for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// Calls of this callee.
+    Veneer(Callee),
+    /// Conditional branches to this address.
+    Hop(Addr),
+    /// The instruction at this place.
+    Detour(Addr),
+    /// Veneers elsewhere that lead to this address.
+    Pad(Addr),
+}
+
+impl From<Callee> for Purpose {
+    fn from(callee: Callee) -> Self {
+        Self::Veneer(callee)
+    }
+}
+
+impl From<Addr> for Purpose {
+    fn from(callee: Addr) -> Self {
+        Self::Veneer(callee.into())
+    }
+}
+
+impl From<Slot> for Purpose {
+    fn from(callee: Slot) -> Self {
+        Self::Veneer(callee.into())
+    }
+}
+
+impl From<Detour> for Purpose {
+    fn from(detour: Detour) -> Self {
+        Self::Detour(detour.place())
+    }
+}
+
+// The kinds of key.
+const TO_ADDR: u8 = 0;
+const TO_SLOT: u8 = 1;
+const HOP: u8 = 2;
+const PAD: u8 = 3;
+/// With [`Detour::to_bits`] in the lower seven.
+const DETOUR: u8 = 0x80;
+
+impl Purpose {
+    /// The number by which it is found, among those whose kind [is](Self::is) one of its own.
+    pub(super) const fn id(self) -> u64 {
+        match self {
+            Self::Veneer(Callee::Slot(slot)) => slot.addr().get(),
+            Self::Veneer(Callee::Addr(addr)) | Self::Hop(addr) | Self::Detour(addr) | Self::Pad(addr) => addr.get(),
+        }
+    }
+
+    pub(super) const fn is(self, kind: u8) -> bool {
+        match self {
+            Self::Veneer(Callee::Addr(_)) => kind == TO_ADDR,
+            Self::Veneer(Callee::Slot(_)) => kind == TO_SLOT,
+            Self::Hop(_) => kind == HOP,
+            Self::Detour(_) => kind & DETOUR != 0,
+            Self::Pad(_) => kind == PAD,
+        }
+    }
+}
+
+/// What stands in one cell of an island, or two side by side.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Occupant {
+    /// A veneer.
+    Veneer(Veneer),
+    /// `B target`.
+    Hop {
+        /// The address of the branch.
+        addr: Addr,
+        /// Where it leads.
+        target: Addr,
+    },
+    /// The moves, the load if there is one, and `B place + 4`.
+    Detour {
+        /// The address of the first move.
+        addr: Addr,
+        /// What is done.
+        detour: Detour,
+    },
+    /// `BTI c; B callee`.
+    Pad {
+        /// The address of the `BTI c`.
+        addr: Addr,
+        /// Where the branch leads.
+        callee: Addr,
+    },
+}
+
+impl Occupant {
+    /// The address of its first instruction.
+    pub const fn addr(self) -> Addr {
+        match self {
+            Self::Veneer(veneer) => veneer.addr(),
+            Self::Hop { addr, .. } | Self::Detour { addr, .. } | Self::Pad { addr, .. } => addr,
+        }
+    }
+
+    /// Bytes of its instructions: 4 to 24.
+    pub fn size(self) -> usize {
+        self.steps().count() * 4
+    }
+
+    /// What it is for.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Veneer(veneer) => Purpose::Veneer(veneer.callee()),
+            Self::Hop { target, .. } => Purpose::Hop(target),
+            Self::Detour { detour, .. } => Purpose::Detour(detour.place()),
+            Self::Pad { callee, .. } => Purpose::Pad(callee),
+        }
+    }
+
+    /// The veneer that it is.
+    pub const fn veneer(self) -> Option<Veneer> {
+        if let Self::Veneer(veneer) = self { Some(veneer) } else { None }
+    }
+
+    pub(super) fn steps(self) -> Steps {
+        let branch = |to| Some(Step::patched(b(), Reloc::JUMP26, Value::Addr(to)));
+        match self {
+            Self::Veneer(veneer) => veneer.steps(),
+            Self::Hop { target, .. } => steps([branch(target), None, None, None], [None; 2]),
+            Self::Detour { detour, .. } => detour.steps(),
+            Self::Pad { callee, .. } => steps([Some(Step::whole(BTI_C)), branch(callee), None, None], [None; 2]),
+        }
+    }
+
+    /// Whether each of its branches reaches, and that from a detour's place.
+    pub(super) fn check_reach(self) -> Result<(), VeneerError> {
+        let entry = match self {
+            Self::Detour { addr, detour } => Some((detour.place(), addr)),
+            _ => None,
+        };
+        let places = (0..).map(|index: usize| self.addr().at(index * 4));
+        let exits = places.zip(self.steps()).filter_map(|(place, step)| match step.fixup {
+            Some((Reloc::JUMP26, Value::Addr(to))) => Some((place, to)),
+            _ => None,
+        });
+        match entry.into_iter().chain(exits).find(|&(from, to)| !Reloc::JUMP26.reaches(from, Value::Addr(to))) {
+            Some((from, to)) => Err(VeneerError::OutOfReach { from, to }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) const fn key(self) -> Key {
+        let kind = match self {
+            Self::Veneer(veneer) => match veneer.callee() {
+                Callee::Addr(_) => TO_ADDR,
+                Callee::Slot(_) => TO_SLOT,
+            },
+            Self::Hop { .. } => HOP,
+            Self::Detour { detour, .. } => DETOUR | detour.to_bits(),
+            Self::Pad { .. } => PAD,
+        };
+        Key { id: self.purpose().id(), kind }
+    }
+
+    /// What it takes: the address that a detour builds is kept with its first cell.
+    pub(super) fn units(self) -> Units {
+        let value = match self {
+            Self::Detour { detour, .. } => detour.address().get(),
+            _ => 0,
+        };
+        if self.size() <= CELL { Units::One(value) } else { Units::Two([value, 0]) }
+    }
+
+    /// What stands at `addr`, by the record of its first cell.
+    pub(super) const fn from_record(addr: Addr, record: &Record) -> Self {
+        let Key { id, kind } = record.key();
+        let to = Addr::new(id);
+        match kind {
+            TO_ADDR => Self::Veneer(Veneer { addr, callee: Callee::Addr(to) }),
+            TO_SLOT => Self::Veneer(Veneer { addr, callee: Callee::Slot(Slot::new(to)) }),
+            HOP => Self::Hop { addr, target: to },
+            PAD => Self::Pad { addr, callee: to },
+            _ => Self::Detour { addr, detour: Detour::from_bits(to, record.value(), kind) },
+        }
+    }
+}

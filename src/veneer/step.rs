@@ -1,0 +1,56 @@
+//! The instructions that islands are made of.
+
+use crate::addr::Addr;
+use crate::insn::{Hw, Reg, movk, movz};
+use crate::reloc::{Reloc, Value};
+use core::array::IntoIter;
+use core::iter::{Chain, Flatten};
+
+/// An instruction and the relocation that fills in its immediate.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub(super) insn: u32,
+    pub(super) fixup: Option<(Reloc, Value)>,
+}
+
+impl Step {
+    /// An instruction that is complete.
+    pub(super) const fn whole(insn: u32) -> Self {
+        Self { insn, fixup: None }
+    }
+
+    /// An instruction whose immediate is made of `value`.
+    pub(super) const fn patched(insn: u32, reloc: Reloc, value: Value) -> Self {
+        Self { insn, fixup: Some((reloc, value)) }
+    }
+}
+
+/// The instructions of one occupant, in order.
+pub(super) type Steps = Flatten<Chain<IntoIter<Option<Step>, 4>, IntoIter<Option<Step>, 2>>>;
+
+/// What makes an address, or most of what there is, and what follows.
+pub(super) fn steps(first: [Option<Step>; 4], last: [Option<Step>; 2]) -> Steps {
+    first.into_iter().chain(last).flatten()
+}
+
+/// Sets `rd` to `addr` by as few moves as it has sixteen-bit groups that the first move does not set anyway: zeros with
+/// `MOVZ`, ones with `MOVN`. The first is the highest, for its relocation has the check that nothing above is lost.
+pub(super) fn moves(rd: Reg, addr: Addr) -> [Option<Step>; 4] {
+    const GROUPS: [(Hw, Reloc, Reloc); 4] = [
+        (Hw::G3, Reloc::MOVW_UABS_G3, Reloc::MOVW_UABS_G3),
+        (Hw::G2, Reloc::MOVW_SABS_G2, Reloc::MOVW_UABS_G2_NC),
+        (Hw::G1, Reloc::MOVW_SABS_G1, Reloc::MOVW_UABS_G1_NC),
+        (Hw::G0, Reloc::MOVW_SABS_G0, Reloc::MOVW_UABS_G0_NC),
+    ];
+    let group = |hw: Hw| (addr.get() >> (16 * hw as u32)) as u16;
+    let set_by_first = if group(Hw::G3) == u16::MAX { u16::MAX } else { 0 };
+    let mut is_first = true;
+    GROUPS.map(|(hw, first, later)| {
+        if group(hw) == set_by_first && !(is_first && hw == Hw::G0) {
+            return None;
+        }
+        let (insn, reloc) = if is_first { (movz(rd, hw), first) } else { (movk(rd, hw), later) };
+        is_first = false;
+        Some(Step::patched(insn, reloc, Value::Addr(addr)))
+    })
+}
