@@ -150,20 +150,20 @@ pub struct Rungs {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { relocations, rungs, slots, veneers, hops, detours, pads } = *self;
-        write!(f, "{relocations} relocations")?;
-        for (count, of, made, what) in [
-            (rungs.direct, "direct", 0, ""),
-            (rungs.slot, "to", slots, "GOT slots"),
-            (rungs.veneer, "calls through", veneers, "veneers"),
-            (rungs.hop, "conditional branches through", hops, "hops"),
-            (rungs.detour, "instructions through", detours, "detours"),
-            (rungs.nothing, "to nothing", 0, ""),
-            (pads, "landing pads", 0, ""),
+        write!(f, "{relocations} relocations, {slots} GOT slots")?;
+        for (count, made, way) in [
+            (rungs.direct, None, "direct"),
+            (rungs.slot, None, "by the GOT"),
+            (rungs.veneer, Some(veneers), "veneers"),
+            (rungs.hop, Some(hops), "hops"),
+            (rungs.detour, Some(detours), "detours"),
+            (rungs.nothing, None, "to nothing"),
+            (pads, None, "landing pads"),
         ] {
-            match (count, what) {
-                (0, _) => {}
-                (_, "") => write!(f, "\n{count:8} {of}")?,
-                _ => write!(f, "\n{count:8} {of} {made} {what}")?,
+            match made {
+                _ if count == 0 => {}
+                None => write!(f, "\n{count:8} {way}")?,
+                Some(made) => write!(f, "\n{count:8} through {made} {way}")?,
             }
         }
         Ok(())

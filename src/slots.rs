@@ -109,7 +109,7 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// One more than the highest unit that ever was taken.
-    #[cfg(any(test, feature = "link"))]
+    #[cfg(feature = "link")]
     pub(crate) const fn end(self) -> u32 {
         self.end
     }
@@ -135,7 +135,7 @@ impl<T: AsRef<[Record]>> Slots<T> {
     }
 
     /// All of the ledger but its storage.
-    #[cfg(any(test, feature = "link"))]
+    #[cfg(feature = "link")]
     pub(crate) const fn lists(&self) -> Lists {
         self.lists
     }

@@ -46,7 +46,7 @@
 mod detour;
 mod error;
 mod island;
-#[cfg(any(test, feature = "link"))]
+#[cfg(feature = "link")]
 mod lend;
 mod occupant;
 mod step;

@@ -165,6 +165,7 @@ impl fmt::Display for Cause<'_> {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
             Self::Got(error) => write!(f, "{error}"),
+            Self::Stranded(error, Stranded::Policy) => write!(f, "{error}, which the policy does not allow"),
             Self::Stranded(error, why) => write!(f, "{error}: {why}"),
             Self::Tagged(addr) => write!(f, "the address {addr} has a tag"),
             Self::ReadsText(reloc) => write!(f, "{} has text read, which is execute-only", reloc.name()),

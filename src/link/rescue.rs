@@ -32,7 +32,7 @@ pub enum Stranded {
 impl fmt::Display for Stranded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Policy => write!(f, "the policy does not allow that"),
+            Self::Policy => write!(f, "the policy does not allow it"),
             Self::NoCall => write!(f, "the target is no function, and in the same section"),
             Self::Scratch => write!(f, "the policy does not allow it to use x16"),
             Self::NoIsland => write!(f, "no island is within reach"),

@@ -138,7 +138,8 @@ pub struct Output<'data> {
     pub(super) zeros: bool,
     /// It lies where the caller says.
     pub(super) is_pinned: bool,
-    /// The last of its input sections, or [`NONE`]; and how far it is from its start to the last wide island in it.
+    /// Of an executable one, the last of its input sections, or [`NONE`]; and the bytes from its start to where it was last
+    /// seen to that there is an island.
     pub(super) last: u32,
     pub(super) since: u64,
 }

@@ -18,7 +18,6 @@ impl<T: AsRef<[Cell]>> Island<T> {
     }
 }
 
-#[cfg(feature = "link")]
 impl<'c> Island<&'c [Cell]> {
     /// What there is, in the order of the addresses.
     pub(crate) fn occupants(self) -> impl Iterator<Item = Occupant> + 'c {

@@ -29,7 +29,8 @@ impl<'t> Isles<'t> {
         }
         for section in 0..layout.placed.len() as u32 {
             let Some(placed) = layout.placed.get_mut(section as usize) else { continue };
-            let Some(output) = layout.table.get_mut(placed.output as usize) else { continue };
+            let output = layout.table.get_mut(placed.output as usize);
+            let Some(output) = output.filter(|output| output.prot == Prot::ReadExec) else { continue };
             let wants = core::mem::replace(&mut placed.isle, NONE) == WANTED && may_part(output);
             let (number, before) = (placed.output, core::mem::replace(&mut output.last, section));
             if may_part(output) && placed.offset.saturating_sub(output.since) > STRIDE {
@@ -44,7 +45,7 @@ impl<'t> Isles<'t> {
         let mut run = 0_u64;
         for number in 0..layout.len as u32 {
             let Some(&output) = layout.table.get(number as usize) else { continue };
-            if output.prot != Prot::ReadExec || output.last == NONE {
+            if output.last == NONE {
                 continue;
             }
             let tail = output.size.saturating_sub(output.since);
@@ -87,8 +88,8 @@ impl<'t> Isles<'t> {
     }
 }
 
-/// Whether input sections of an output section may move apart: code runs on from one piece of `.init` and `.fini` into the
+/// Whether input sections of an executable output section may move apart: code runs on from one piece of `.init` and `.fini` into the
 /// next.
 fn may_part(output: &Output<'_>) -> bool {
-    output.prot == Prot::ReadExec && !matches!(output.name, ".init" | ".fini")
+    !matches!(output.name, ".init" | ".fini")
 }
