@@ -883,8 +883,8 @@ quickcheck! {
 #[cfg(all(feature = "std", target_os = "linux", target_arch = "aarch64"))]
 mod executed {
     use super::*;
-    use aarch64_reloc::Reservation;
     use aarch64_reloc::arena::Prot;
+    use aarch64_reloc::mem::Reservation;
 
     // Made by `llvm-mc-19 -arch=aarch64 -show-encoding` of the instructions in the comments.
     #[rustfmt::skip]
