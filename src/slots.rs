@@ -506,7 +506,11 @@ mod tests {
             let mut slots = Slots::new(vec![Record::default(); usize::from(capacity % 40)]);
             let mut model = Model::new();
             ops.into_iter().all(|(op, id)| {
+                // Laid down and taken up again between any two steps.
+                let lists = slots.lists();
+                slots = Slots::resume(core::mem::take(&mut slots.storage), lists);
                 step(&mut slots, &mut model, op, id % 48)
+                    && Slots::resume(&slots.storage[..], slots.lists()).iter().count() == model.len()
                     && slots.used() == model.values().map(|&(_, width)| width).sum::<u32>()
                     && slots.iter().count() == model.len()
                     && sound(&slots)

@@ -176,3 +176,68 @@ impl Veneer {
 
 /// `BR x16`
 const BR: Option<Step> = Some(Step::whole(br(Reg::X16)));
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::insn::adr;
+    use quickcheck::quickcheck;
+
+    /// Cells of `size` bytes.
+    fn cells(size: usize) -> usize {
+        size.div_ceil(16)
+    }
+
+    fn at(addr: u64, callee: Callee) -> Veneer {
+        callee.veneer_at(Addr::new(addr & !15)).unwrap()
+    }
+
+    fn detour(reloc: Reloc, word: u32, of: u64) -> Detour {
+        Detour::new(Addr::new(0), word, reloc, Value::Addr(Addr::new(of & !3))).unwrap()
+    }
+
+    quickcheck! {
+        fn no_more_cells_than_were_kept(addr: u64, to: u64, near: i64, shifts: (i32, i32), top: u8) -> bool {
+            let shift = |by: i32| i64::from(by) % (SHIFT + 1) & !15;
+            // At random; at the ends of the address space; near the bounds of `ADRP`.
+            let to = match top % 4 {
+                0 => to,
+                1 => to >> 16,
+                2 => to | 0xffff << 48,
+                _ => (addr & !15).wrapping_add(1 << 32).wrapping_add_signed(near % (3 * SHIFT)),
+            };
+            let (moved, from) = (to.wrapping_add_signed(shift(shifts.0)), addr.wrapping_add_signed(shift(shifts.1)));
+            let addr_at = |to| Callee::Addr(Addr::new(to & !3));
+            let slot_at = |to| Callee::Slot(Slot::new(Addr::new(to & !7)));
+            let size = |detour: Detour| Occupant::Detour { addr: Addr::new(0), detour }.size();
+            let adr = |to| detour(Reloc::ADR_PREL_LO21, adr(Reg::X0), to);
+            let load = |to| detour(Reloc::LD_PREL_LO19, 0x5800_0000, to);
+            cells(at(from, addr_at(moved)).size()) <= at(addr, addr_at(to)).most_cells()
+                && cells(at(from, slot_at(moved)).size()) <= at(addr, slot_at(to)).most_cells()
+                && cells(size(adr(moved))) <= adr(to).most_cells()
+                && cells(size(load(moved))) <= load(to).most_cells()
+        }
+    }
+
+    #[test]
+    fn one_cell_is_kept_where_one_will_do() {
+        let most = |callee: Callee| at(0x7000_0000_0000, callee).most_cells();
+        for (to, cells) in [
+            (0x7fff_1234_5678, 1),
+            (0xffff_8000_1234_5678, 1),
+            (0x0001_0000_0000_0000, 2),
+            (0x0000_ffff_ffff_0000, 2),
+            (0xfffe_8000_0000_0000, 2),
+        ] {
+            assert_eq!(most(Addr::new(to).into()), cells, "{to:#x}");
+            assert_eq!(detour(Reloc::ADR_PREL_LO21, adr(Reg::X0), to).most_cells(), cells, "{to:#x}");
+            assert_eq!(detour(Reloc::LD_PREL_LO19, 0x5800_0000, to).most_cells(), 2, "{to:#x}");
+        }
+        assert_eq!(most(Slot::new(Addr::new(0x7000_8000_0000)).into()), 1);
+        assert_eq!(most(Slot::new(Addr::new(0x7001_0000_0000)).into()), 2, "it may get out of reach");
+        let high = Callee::Addr(Addr::new(0x1234_0000_0000_0000)).veneer_at(Addr::new(0x1234_0000_1000_0000)).unwrap();
+        assert_eq!(high.most_cells(), 1, "it stays in reach");
+    }
+}

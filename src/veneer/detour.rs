@@ -178,7 +178,7 @@ pub enum NoDetour {
 impl fmt::Display for NoDetour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reloc { reloc, place } => write!(f, "{} at {place}: has no detour", reloc.name()),
+            Self::Reloc { reloc, place } => write!(f, "{} at {place}: no detour serves it", reloc.name()),
             Self::Refused(error) => write!(f, "{error}"),
             Self::NoRegister { place, found } => {
                 write!(f, "no detour at {place}: {found:#010x} has no general register to build the address in")

@@ -226,3 +226,56 @@ impl<T: AsRef<[Cell]>> Island<T> {
 const fn cell(base: Addr, unit: u32) -> Addr {
     base.plus(unit as i64 * CELL as i64)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::insn::{Reg, adr};
+    use crate::reloc::{Reloc, Value};
+    use quickcheck::quickcheck;
+    use std::{vec, vec::Vec};
+
+    /// Does what `op` says; the answer.
+    fn step<T: AsRef<[Cell]> + AsMut<[Cell]>>(island: &mut Island<T>, op: u8, name: u8) -> Result<Addr, VeneerError> {
+        let near = Addr::new(0x40_0000 + 4 * u64::from(name));
+        let far = Addr::new(0x0123_4567_89ab_0000 + 4 * u64::from(name));
+        match op % 8 {
+            0 => Ok(island.remove(near).unwrap_or_default()),
+            1 => Ok(island.remove(Purpose::Hop(near)).unwrap_or_default()),
+            2 => Ok(island.remove(Purpose::Detour(near)).unwrap_or_default()),
+            3 => island.veneer_for(near),
+            4 => island.hop_to(near),
+            5 => island.pad_for(near),
+            6 => island.veneer_for(far),
+            _ => {
+                let detour = Detour::new(near, adr(Reg::X0), Reloc::ADR_PREL_LO21, Value::Addr(far));
+                island.detour_for(detour.unwrap())
+            }
+        }
+    }
+
+    quickcheck! {
+        fn islands_that_share_a_table_are_islands_of_their_own(ops: Vec<(u8, u8)>, split: u8) -> bool {
+            const CELLS: usize = 24;
+            let split = usize::from(split) % (CELLS + 1);
+            let bases = [Addr::new(0x41_0000), Addr::new(0x42_0000)];
+            let ranges = [0..split, split..CELLS];
+            let mut own = [split, CELLS - split].map(|len| vec![Cell::default(); len]);
+            let [one, other] = &mut own;
+            let mut apart = [Island::new(&mut one[..], bases[0]).unwrap(), Island::new(&mut other[..], bases[1]).unwrap()];
+
+            let (mut table, mut lists) = ([Cell::default(); CELLS], [Lists::default(); 2]);
+            ops.into_iter().all(|(op, name)| {
+                let which = usize::from(op >> 7);
+                let mut island = Island::resume(&mut table[ranges[which].clone()], bases[which], lists[which]);
+                let same = step(&mut island, op, name % 16) == step(&mut apart[which], op, name % 16);
+                lists[which] = island.lists();
+                let read = Island::resume(&table[ranges[which].clone()], bases[which], lists[which]);
+                let apart = &apart[which];
+                same && read.iter().eq(apart.iter()) && (read.len(), read.size()) == (apart.len(), apart.size())
+            })
+        }
+    }
+}
