@@ -33,13 +33,15 @@ mod guarantee;
 mod map;
 mod page;
 mod reach;
+mod zone;
 mod zones;
 
 pub use block::Block;
 pub use error::ArenaError;
 pub use page::{PageSize, Prot, Segment};
 pub use reach::Reach;
-pub use zones::{Stretch, Taken, Zone, Zones};
+pub use zone::{Stretch, Taken, Zone};
+pub use zones::Zones;
 
 use crate::addr::Addr;
 use bins::Bins;
