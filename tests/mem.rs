@@ -148,6 +148,41 @@ fn full_is_an_error_with_numbers() {
     draft.alloc(Prot::Read, 0x3_0000).unwrap();
 }
 
+/// What a pinned segment asks for: all pages of a reservation, whatever their number and protection.
+#[test]
+fn one_protection_may_have_the_whole_range() {
+    for pages in [1, 2, 31, 33, 65, 1000] {
+        for prot in [Prot::Read, Prot::ReadWrite, Prot::ReadExec] {
+            let memory = Reservation::new(pages << 16).unwrap();
+            let draft = memory.draft();
+            let section = draft.alloc(prot, pages << 16).unwrap();
+            assert_eq!((section.addr(), memory.free_bytes()), (memory.addr(), 0));
+            draft.seal().unwrap();
+        }
+    }
+}
+
+/// Pages between others of their protection keep it when they are freed, and hold nothing, which as code is `UDF #0`.
+#[test]
+fn freed_pages_read_as_zero() {
+    let memory = Reservation::new(1 << 24).unwrap();
+    for prot in [Prot::Read, Prot::ReadWrite, Prot::ReadExec] {
+        let place = || {
+            let draft = memory.draft();
+            let addr = draft.place(prot, &[0xff; 64]).unwrap().addr();
+            (draft.seal().unwrap(), addr)
+        };
+        let [(low, _), (gone, addr), (high, _)] = [(); 3].map(|()| place());
+        drop(gone);
+        let start = std::ptr::with_exposed_provenance::<[u8; 64]>(addr.get() as usize);
+        // SAFETY: the page is mapped while `low` and `high` share its stretch, and nobody writes it.
+        assert_eq!(unsafe { *start }, [0; 64]);
+        assert_eq!(place().1, addr);
+        drop((low, high));
+    }
+    assert_eq!(memory.largest_free(), memory.len() as u64);
+}
+
 #[test]
 fn threads_draft_in_one_range() {
     let memory = Reservation::new(1 << 28).unwrap();
@@ -296,6 +331,34 @@ mod aarch64 {
         }
         entries.dedup();
         assert_eq!(entries.len(), 1);
+    }
+
+    #[test]
+    fn calling_what_was_freed_traps() {
+        let memory = Reservation::new(1 << 24).unwrap();
+        let place = || {
+            let draft = memory.draft();
+            let entry = draft.place(Prot::ReadExec, &RET).unwrap().addr();
+            (draft.seal().unwrap(), entry)
+        };
+        let (kept, _) = place();
+        let (gone, entry) = place();
+        // SAFETY: such a function is there; called once it is not, in a process that ends by it.
+        let run: extern "C" fn() = unsafe { gone.function(entry) }.unwrap();
+        run();
+        drop(gone);
+        // SAFETY: the child calls nothing but `run` and `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            run();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is a number of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGILL, "{status:#x}");
+        drop(kept);
     }
 
     /// A stub through a slot in writable memory is re-pointed by one store.

@@ -1,5 +1,9 @@
 //! One range in zones: many objects that come and go, in arithmetic and in memory.
 
+#[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
+#[allow(dead_code)]
+mod objects;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{ArenaError, Block, PageSize, Segment, Stretch, Zone, Zones};
 use aarch64_reloc::reloc::{Reloc, Value};
@@ -355,5 +359,52 @@ mod memory {
             assert_eq!(resident(&memory), 0);
             assert!(most <= 32, "{most} mappings of {len:#x} bytes");
         }
+    }
+
+    /// Programs as compilers make them, linked and unlinked; each is full of references between its segments.
+    #[cfg(feature = "link")]
+    #[test]
+    fn a_thousand_programs_are_linked_and_unlinked_in_any_order() {
+        use aarch64_reloc::formats::elf::Elf;
+        use aarch64_reloc::link::{Failure, Input, Options};
+        use aarch64_reloc::load::Image;
+
+        const HEAD: usize = 64;
+        let files = objects::VARIANTS.map(|variant| {
+            [format!("main-{variant}.o"), format!("shapes-{variant}.o")].map(|name| (objects::read(&name), name))
+        });
+        let (memory, mut random) = (Reservation::new(1 << 30).unwrap(), Random(3));
+        let library = memory.addr().plus(-(1 << 30));
+        let load = |files: &[(Vec<u8>, String); 2]| {
+            let inputs = files.each_ref().map(|(file, name)| Input { name, object: Elf::parse(file).unwrap() });
+            let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+            let image = Image::load(&memory, &inputs, &Options::default(), &mut |_| Some(library), report).unwrap();
+            image.symbol("main").map(|main| (image, main)).unwrap()
+        };
+        let head = |main: Addr| {
+            let start = std::ptr::with_exposed_provenance::<[u8; HEAD]>(main.get() as usize);
+            // SAFETY: `main` is longer, and its image lives.
+            unsafe { *start }
+        };
+        let (mut live, mut most_live, mut most) = (Vec::new(), 0, 0);
+        let mut unlink = |live: &mut Vec<_>, random: &mut Random| {
+            let (image, main, text) = random.pick(live)?;
+            assert_eq!(head(main), text);
+            drop(image);
+            most = most.max(mappings(&memory));
+            Some(())
+        };
+        for _ in 0..1000 {
+            let (image, main) = load(&files[random.below(files.len() as u64) as usize]);
+            live.push((image, main, head(main)));
+            most_live = most_live.max(live.len());
+            if random.below(5) < 2 {
+                unlink(&mut live, &mut random);
+            }
+        }
+        while unlink(&mut live, &mut random).is_some() {}
+        assert!(most_live > 500, "{most_live}");
+        assert_eq!((memory.largest_free(), resident(&memory)), (memory.len() as u64, 0));
+        assert!(most <= 32, "{most} mappings");
     }
 }
