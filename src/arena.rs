@@ -29,14 +29,19 @@
 mod bins;
 mod block;
 mod error;
+mod guarantee;
 mod map;
 mod page;
 mod reach;
+mod zone;
+mod zones;
 
 pub use block::Block;
 pub use error::ArenaError;
 pub use page::{PageSize, Prot, Segment};
 pub use reach::Reach;
+pub use zone::{Stretch, Taken, Zone};
+pub use zones::Zones;
 
 use crate::addr::Addr;
 use bins::Bins;
@@ -119,28 +124,6 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         self.carve(run, skip, pages, prot)
     }
 
-    /// Cuts `segment` in two after `len` bytes, rounded up to whole pages; the upper part is to be mapped with `prot`.
-    ///
-    /// The two lie side by side and are given back one by one; `segment` itself is no more.
-    ///
-    /// # Errors
-    /// [`ArenaError::Unknown`] if this arena holds no such segment, or it has no more pages than that;
-    /// [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
-    pub fn cut(&mut self, segment: Segment, len: u64, prot: Prot) -> Result<[Segment; 2], ArenaError> {
-        let block = *self.blocks.get(segment.block);
-        let pages = self.page.count(len);
-        if self.segment(segment.block, &block) != Some(segment) || pages >= block.pages {
-            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
-        }
-        if self.blocks.unused() == 0 {
-            return Err(self.blocks.exhausted());
-        }
-        let upper = self.blocks.split(segment.block, pages);
-        self.blocks.edit(upper, |b| b.state = State::Held(prot));
-        let part = |block| self.segment(block, self.blocks.get(block)).unwrap_or(segment);
-        Ok([part(segment.block), part(upper)])
-    }
-
     /// Gives `segment` back; its pages join the free runs beside it.
     ///
     /// A copy of a segment is that segment, also when it was freed and the same pages were handed out again the same.
@@ -148,22 +131,9 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     /// # Errors
     /// [`ArenaError::Unknown`] if this arena holds no such segment. Nothing is changed.
     pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
-        let mut run = segment.block;
-        let block = self.blocks.get(run);
-        if self.segment(run, block) != Some(segment) {
-            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
-        }
-        let (below, above) = (block.below, block.above);
+        let run = self.find(segment)?;
         self.blocks.edit(run, |b| b.state = State::Free);
-        if self.blocks.get(above).state == State::Free {
-            self.bins.remove(&mut self.blocks, above);
-            self.blocks.join_above(run);
-        }
-        if self.blocks.get(below).state == State::Free {
-            self.bins.remove(&mut self.blocks, below);
-            self.blocks.join_above(below);
-            run = below;
-        }
+        let run = self.bins.join(&mut self.blocks, run);
         self.bins.insert(&mut self.blocks, run);
         self.free += segment.len();
         Ok(())
@@ -181,7 +151,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
 
     /// Bytes of the longest free run: the longest segment that [`alloc`](Self::alloc) can still return.
     pub fn largest_free(&self) -> u64 {
-        self.bins.largest(&self.blocks) << self.page.shift()
+        self.bytes(self.bins.largest(&self.blocks))
     }
 
     /// The first address of the range.
@@ -200,53 +170,44 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         self.page
     }
 
-    /// Cuts `pages` pages, `skip` pages into the free `run`, out of it; what is left below and above stays free.
     fn carve(&mut self, run: u32, skip: u64, pages: u64, prot: Prot) -> Result<Segment, ArenaError> {
-        let whole = self.blocks.get(run).pages;
-        let rest = whole - skip - pages;
-        let cuts = usize::from(skip > 0) + usize::from(rest > 0);
-        if self.blocks.unused() < cuts {
-            return Err(self.blocks.exhausted());
-        }
-        self.bins.remove(&mut self.blocks, run);
-        let mut held = run;
-        if skip > 0 {
-            held = self.blocks.split(run, skip);
-            self.bins.insert(&mut self.blocks, run);
-        }
-        if rest > 0 {
-            let upper = self.blocks.split(held, pages);
-            self.bins.insert(&mut self.blocks, upper);
-        }
-        self.blocks.edit(held, |b| b.state = State::Held(prot));
-        let (addr, len) = (self.address(self.blocks.get(held)), pages << self.page.shift());
-        self.free -= len;
-        Ok(Segment { addr, len, prot, block: held })
+        let held = self.bins.carve(&mut self.blocks, run, skip, pages).ok_or(self.blocks.exhausted())?;
+        Ok(self.hold(held, prot))
+    }
+
+    /// Hands out the run `run`, which is in no heap any more.
+    fn hold(&mut self, run: u32, prot: Prot) -> Segment {
+        self.blocks.edit(run, |b| b.state = State::Held(prot));
+        let block = self.blocks.get(run);
+        let segment = Segment { addr: self.address(block), len: self.bytes(block.pages), prot, block: run };
+        self.free -= segment.len;
+        segment
+    }
+
+    /// The block that records `segment`, if it is held.
+    fn find(&self, segment: Segment) -> Result<u32, ArenaError> {
+        let found = self.segment(segment.block, self.blocks.get(segment.block));
+        let unknown = ArenaError::Unknown { addr: segment.addr(), len: segment.len() };
+        found.filter(|found| *found == segment).map(|found| found.block).ok_or(unknown)
     }
 
     /// The segment that `block`, number `index`, records, if it is held.
     fn segment(&self, index: u32, block: &Block) -> Option<Segment> {
         let State::Held(prot) = block.state else { return None };
-        let len = block.pages << self.page.shift();
-        Some(Segment { addr: self.address(block), len, prot, block: index })
+        Some(Segment { addr: self.address(block), len: self.bytes(block.pages), prot, block: index })
     }
 
     fn address(&self, block: &Block) -> Addr {
-        Addr::new(self.base.get() + (block.start << self.page.shift()))
+        Addr::new(self.base.get() + self.bytes(block.start))
+    }
+
+    fn bytes(&self, pages: u64) -> u64 {
+        pages << self.page.shift()
     }
 }
 
 #[cfg(feature = "std")]
 impl Arena<std::vec::Vec<Block>> {
-    /// Lengthens the storage so that `count` more blocks can be had, and then some.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn ensure_blocks(&mut self, count: usize) {
-        if self.blocks.unused() < count {
-            let len = self.blocks.storage().len();
-            self.add_blocks(count.max(len));
-        }
-    }
-
     /// Lengthens the storage by `more` blocks; the cure for [`ArenaError::NoBlocks`]. Allocates.
     pub fn add_blocks(&mut self, more: usize) {
         let storage = self.blocks.storage();

@@ -8,7 +8,8 @@
 //!
 //! Everything that comes from one [`Reservation`] lies within its range, so a reservation no longer than the reach of an
 //! instruction ([`Reach::spans`](crate::arena::Reach::spans)) keeps that instruction in reach by construction. Pages are
-//! writable or executable, never both. Dropping a [`Draft`] or a [`Sealed`] gives its pages back to the system.
+//! writable or executable, never both, and those of one final protection lie together, so that the system's mappings do not
+//! grow with the objects. Dropping a [`Draft`] or a [`Sealed`] gives its memory back.
 //!
 //! ```
 //! use aarch64_reloc::{arena::Prot, mem::Reservation, reloc::Reloc};

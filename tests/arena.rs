@@ -2,7 +2,8 @@
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment};
-use aarch64_reloc::reloc::Reloc;
+use aarch64_reloc::got::{Entry, Got, Symbol};
+use aarch64_reloc::reloc::{Class, Reloc, Value};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 const BASE: Addr = Addr::new(0x7f00_0000_0000);
@@ -219,5 +220,73 @@ fn the_reaches_of_the_map_are_those_of_the_relocations() {
     let relocs = [Reloc::TSTBR14, Reloc::CONDBR19, Reloc::CALL26, Reloc::PREL32, Reloc::ADR_PREL_PG_HI21];
     for ((name, reach), reloc) in Reach::CLASSES.into_iter().zip(relocs) {
         assert_eq!(reach, reloc.reach(), "{name}");
+    }
+}
+
+/// A word that `reloc` may change, at a place it may stand at: the first there is.
+fn word(reloc: Reloc) -> u64 {
+    let mut words = (0..=0xffff).map(|high| high << 16);
+    words.find(|&word| reloc.read(word, BASE).is_ok()).unwrap_or(0)
+}
+
+/// What `reloc` is given to refer to `target`.
+fn value(reloc: Reloc, target: Addr) -> Value {
+    let got = |base| Got::new([Entry::default(); 1], base).unwrap().slot_for(Symbol::new(0), target).unwrap();
+    match reloc.takes() {
+        Class::Addr | Class::Any => Value::Addr(target),
+        Class::Slot => got(target).into(),
+        // Every offset there is, not those of the range alone.
+        Class::Offset => Value::Offset(target.get().cast_signed()),
+    }
+}
+
+/// From the first place to the last target and back, and to the middle, where a range of more than half of all addresses
+/// is farthest.
+#[test]
+fn a_guarantee_is_what_the_relocations_encode_at_the_corners() {
+    let words: Vec<(Reloc, u64)> = Reloc::ALL.iter().map(|&reloc| (reloc, word(reloc))).collect();
+    let (mut given, mut refused) = (0, 0);
+    for exact in [1 << 15, 1 << 16, 1 << 20, 1 << 27, 1 << 31, 1 << 32, 1 << 48, 1 << 63, 0u64.wrapping_sub(0x2000)] {
+        for len in [exact, exact + 0x1000] {
+            let top = 0u64.wrapping_sub(len);
+            let below = |end: u64| end.saturating_sub(len);
+            let bases = [0, 0x1000, below(1 << 31), below(1 << 32), below(1 << 32) + 0x1000, BASE.get(), 1 << 63, top];
+            for base in bases.into_iter().filter(|base| base.checked_add(len - 1).is_some()) {
+                let arena = Arena::new([Block::EMPTY; 1], Addr::new(base), len, PageSize::K4).unwrap();
+                let last = base + (len - 1);
+                for &(reloc, word) in &words {
+                    // What lies in the range whole: a slot is 8 bytes, an instruction or datum its size.
+                    let step = if reloc.takes() == Class::Slot { 8 } else { reloc.alignment() };
+                    let room = (reloc.size() as u64).max(1);
+                    let places = [base, last - (room - 1)];
+                    let ends = [base, base + len / 2, last - (step - 1)];
+                    let beyond = [1 << 62, 1 << 63];
+                    let targets: &[u64] = if reloc.takes() == Class::Offset { &beyond } else { &ends };
+                    let encodes = |place: u64, target: u64| {
+                        reloc.apply(word, Addr::new(place), value(reloc, Addr::new(target))).is_ok()
+                    };
+                    let all = places.iter().all(|&place| targets.iter().all(|&target| encodes(place, target)));
+                    assert_eq!(arena.guarantees(reloc), all, "{} in {len:#x} bytes at {base:#x}", reloc.name());
+                    *(if all { &mut given } else { &mut refused }) += 1;
+                }
+            }
+        }
+    }
+    assert!(given > 1000 && refused > 1000, "{given} given, {refused} refused");
+}
+
+#[test]
+fn a_guarantee_ends_where_the_reach_does() {
+    let guarantees = |len, reloc| Arena::new([Block::EMPTY; 1], BASE, len, PageSize::K4).unwrap().guarantees(reloc);
+    for (len, reloc) in [
+        (1 << 15, Reloc::TSTBR14),
+        (1 << 20, Reloc::CONDBR19),
+        (1 << 20, Reloc::GOT_LD_PREL19),
+        (1 << 27, Reloc::CALL26),
+        (1 << 31, Reloc::PREL32),
+        (1 << 32, Reloc::ADR_PREL_PG_HI21),
+        (1 << 32, Reloc::ADR_GOT_PAGE),
+    ] {
+        assert_eq!([guarantees(len, reloc), guarantees(len + 0x1000, reloc)], [true, false], "{}", reloc.name());
     }
 }

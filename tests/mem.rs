@@ -7,6 +7,7 @@ use std::ops::Range;
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{ArenaError, Prot};
 use aarch64_reloc::mem::{Draft, Error, Part, Reservation, Sealed};
+use aarch64_reloc::patch::Section;
 use quickcheck::quickcheck;
 
 static_assertions::assert_impl_all!(Reservation: Clone, Send, Sync);
@@ -107,14 +108,14 @@ fn nothing_is_ever_writable_and_executable() {
     }
     let perms = |memory| mapped(range(memory)).into_iter().filter(|p| p != "---p").collect::<Vec<_>>();
     let (page, start) = (memory.page().bytes(), memory.addr().get());
-    assert!(perms(&memory).iter().all(|perms| perms == "rw-p"));
+    // What is drafted, and the pages free for more of its protection.
+    assert_eq!(perms(&memory), ["rw-p", "r-xp", "rw-p", "r--p", "rw-p"]);
     let code = draft.seal().unwrap();
     assert_eq!(perms(&memory), ["r-xp", "r--p", "rw-p"]);
     let found: Vec<_> = code.segments().iter().map(|s| (s.addr().get(), s.len(), s.prot())).collect();
-    assert_eq!(
-        found,
-        [(start, page, Prot::ReadExec), (start + page, page, Prot::Read), (start + 2 * page, page, Prot::ReadWrite)]
-    );
+    let stretch = (memory.len() as u64 / 32).max(page);
+    let at = |index, prot| (start + index * stretch, page, prot);
+    assert_eq!(found, [at(0, Prot::ReadExec), at(1, Prot::Read), at(2, Prot::ReadWrite)]);
     assert!(memory.map(|_| Some("ours")).contains("r-x  ours\n"));
     let writes: Vec<_> = code.segments().iter().map(|s| writable(s.addr())).collect();
     assert_eq!(writes, [false, false, true]);
@@ -145,6 +146,41 @@ fn full_is_an_error_with_numbers() {
     assert!(matches!(error, Error::Arena(found) if found == full));
     assert_eq!(error.to_string(), "arena is full: 0x40000 bytes asked for, 0x30000 free, 0x30000 in one run");
     draft.alloc(Prot::Read, 0x3_0000).unwrap();
+}
+
+/// What a pinned segment asks for: all pages of a reservation, whatever their number and protection.
+#[test]
+fn one_protection_may_have_the_whole_range() {
+    for pages in [1, 2, 31, 33, 65, 1000] {
+        for prot in [Prot::Read, Prot::ReadWrite, Prot::ReadExec] {
+            let memory = Reservation::new(pages << 16).unwrap();
+            let draft = memory.draft();
+            let section = draft.alloc(prot, pages << 16).unwrap();
+            assert_eq!((section.addr(), memory.free_bytes()), (memory.addr(), 0));
+            draft.seal().unwrap();
+        }
+    }
+}
+
+/// Pages between others of their protection keep it when they are freed, and hold nothing, which as code is `UDF #0`.
+#[test]
+fn freed_pages_read_as_zero() {
+    let memory = Reservation::new(1 << 24).unwrap();
+    for prot in [Prot::Read, Prot::ReadWrite, Prot::ReadExec] {
+        let place = || {
+            let draft = memory.draft();
+            let addr = draft.place(prot, &[0xff; 64]).unwrap().addr();
+            (draft.seal().unwrap(), addr)
+        };
+        let [(low, _), (gone, addr), (high, _)] = [(); 3].map(|()| place());
+        drop(gone);
+        let start = std::ptr::with_exposed_provenance::<[u8; 64]>(addr.get() as usize);
+        // SAFETY: the page is mapped while `low` and `high` share its stretch, and nobody writes it.
+        assert_eq!(unsafe { *start }, [0; 64]);
+        assert_eq!(place().1, addr);
+        drop((low, high));
+    }
+    assert_eq!(memory.largest_free(), memory.len() as u64);
 }
 
 #[test]
@@ -297,6 +333,34 @@ mod aarch64 {
         assert_eq!(entries.len(), 1);
     }
 
+    #[test]
+    fn calling_what_was_freed_traps() {
+        let memory = Reservation::new(1 << 24).unwrap();
+        let place = || {
+            let draft = memory.draft();
+            let entry = draft.place(Prot::ReadExec, &RET).unwrap().addr();
+            (draft.seal().unwrap(), entry)
+        };
+        let (kept, _) = place();
+        let (gone, entry) = place();
+        // SAFETY: such a function is there; called once it is not, in a process that ends by it.
+        let run: extern "C" fn() = unsafe { gone.function(entry) }.unwrap();
+        run();
+        drop(gone);
+        // SAFETY: the child calls nothing but `run` and `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            run();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is a number of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGILL, "{status:#x}");
+        drop(kept);
+    }
+
     /// A stub through a slot in writable memory is re-pointed by one store.
     #[test]
     fn a_slot_is_repointed_while_sealed() {
@@ -327,7 +391,7 @@ mod aarch64 {
 }
 
 quickcheck! {
-    /// Parts of a run are aligned, in order, apart by whole pages, and writable to their last byte; all of it comes back.
+    /// Parts of a run are aligned, apart by whole pages, and writable to their last byte; all of it comes back.
     fn parts_of_a_run_are_apart(wanted: Vec<(u8, u16, u8)>, before: u8) -> bool {
         let memory = Reservation::new(1 << 28).unwrap();
         let page = memory.page().bytes();
@@ -345,15 +409,17 @@ quickcheck! {
         run.iter_mut().for_each(|section| section.bytes_mut().fill(0xff));
         // Whoever comes next gets none of it.
         let next = draft.alloc(Prot::ReadWrite, 4096).unwrap();
-        let last = run.iter().zip(&parts).try_fold(0, |end: u64, (section, part)| {
-            let (start, len) = (section.addr().get(), section.len().max(1) as u64);
-            let apart = start.is_multiple_of(page) && start.is_multiple_of(part.align) && section.len() == part.len;
-            (apart && start >= end).then(|| (start + len).next_multiple_of(page))
+        let placed = run.iter().zip(&parts).all(|(section, part)| {
+            section.addr().is_aligned_to(page.max(part.align)) && section.len() == part.len
         });
-        let last = last.filter(|&end| next.bytes().iter().all(|&byte| byte == 0) && (run.is_empty() || next.addr().get() >= end));
+        let ends = |section: &Section<'_>| (section.addr().get(), section.addr().at(section.len().max(1)).get());
+        let mut taken: Vec<_> = run.iter().chain([&next]).map(ends).collect();
+        taken.sort_unstable();
+        let apart = taken.windows(2).all(|pair| pair[0].1.next_multiple_of(page) <= pair[1].0);
+        let clean = next.bytes().iter().all(|&byte| byte == 0);
         drop(run);
         drop(draft);
-        last.is_some() && memory.largest_free() == memory.len() as u64
+        placed && apart && clean && memory.largest_free() == memory.len() as u64
     }
 }
 

@@ -14,7 +14,7 @@
 //!                14      16   17         child, its next, ...
 //! ```
 
-use super::block::{Block, Blocks, NONE};
+use super::block::{Block, Blocks, NONE, State};
 
 const FRACTION: u32 = 3;
 
@@ -73,6 +73,42 @@ impl Bins {
         } else {
             blocks.edit(prev, |b| b.next = after);
         }
+    }
+
+    /// Cuts `pages` pages, `skip` pages into the free `run`, out of it; what is left below and above stays free. `None`, and
+    /// nothing is changed, if there are too few blocks.
+    pub(super) fn carve<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32, skip: u64, pages: u64) -> Option<u32> {
+        let rest = blocks.get(run).pages - skip - pages;
+        if blocks.unused() < usize::from(skip > 0) + usize::from(rest > 0) {
+            return None;
+        }
+        self.remove(blocks, run);
+        let mut carved = run;
+        if skip > 0 {
+            carved = blocks.split(run, skip);
+            self.insert(blocks, run);
+        }
+        if rest > 0 {
+            let upper = blocks.split(carved, pages);
+            self.insert(blocks, upper);
+        }
+        Some(carved)
+    }
+
+    /// Joins `run`, free and in no heap, with the free runs beside it of the same zone: the whole, in no heap either.
+    pub(super) fn join<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) -> u32 {
+        let Block { below, above, zone, .. } = *blocks.get(run);
+        let joins = |block: &Block| block.state == State::Free && block.zone == zone;
+        if joins(blocks.get(above)) {
+            self.remove(blocks, above);
+            blocks.join_above(run);
+        }
+        if !joins(blocks.get(below)) {
+            return run;
+        }
+        self.remove(blocks, below);
+        blocks.join_above(below);
+        below
     }
 
     fn first_used(&self, from: usize) -> Option<usize> {
@@ -140,7 +176,6 @@ mod tests {
 
     use std::vec::Vec;
 
-    use super::super::block::State;
     use super::*;
 
     const RUNS: usize = 64;

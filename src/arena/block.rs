@@ -1,6 +1,6 @@
 //! The table of runs: which pages each covers, and which runs lie beside it.
 
-use super::{ArenaError, Prot};
+use super::{ArenaError, Prot, Zone};
 
 /// No block. Reading it gives [`Block::EMPTY`] and editing it does nothing, so the end of a list is no special case.
 pub(super) const NONE: u32 = u32::MAX;
@@ -22,6 +22,8 @@ pub struct Block {
     /// and the sibling before it, or its parent.
     pub(super) prev: u32,
     pub(super) state: State,
+    /// Whose pages these are; nobody's yet, of [`Zones`](super::Zones), and always in a plain arena.
+    pub(super) zone: Option<Zone>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,12 +31,23 @@ pub(super) enum State {
     Spare,
     Free,
     Held(Prot),
+    /// Kept for islands, at the low end of a stretch of text (`zones.rs`).
+    Corridor,
 }
 
 impl Block {
     /// A block in no use: what storage is filled with.
-    pub const EMPTY: Self =
-        Self { start: 0, pages: 0, below: NONE, above: NONE, child: NONE, next: NONE, prev: NONE, state: State::Spare };
+    pub const EMPTY: Self = Self {
+        start: 0,
+        pages: 0,
+        below: NONE,
+        above: NONE,
+        child: NONE,
+        next: NONE,
+        prev: NONE,
+        state: State::Spare,
+        zone: None,
+    };
 }
 
 impl Default for Block {
@@ -108,6 +121,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
             below: index,
             above: lower.above,
             state: State::Free,
+            zone: lower.zone,
             ..Block::EMPTY
         };
         let Some(cut) = self.add(upper) else { return NONE };

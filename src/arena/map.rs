@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use super::block::State;
 use super::{Arena, Block, Reach, Segment};
 
 impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
@@ -54,6 +55,7 @@ where
             indent(f, widest - size(run).width())?;
             write!(f, "{}  ", size(run))?;
             match arena.segment(index, run) {
+                None if run.state == State::Corridor => writeln!(f, "r-x  corridor")?,
                 None => writeln!(f, "---  free")?,
                 Some(segment) => match (self.names)(&segment) {
                     None => writeln!(f, "{}", segment.prot())?,

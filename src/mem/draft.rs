@@ -27,7 +27,7 @@ pub struct Draft {
     pages: Mutex<Pages>,
 }
 
-/// A section that is to lie in a run with others.
+/// A section that is to be placed with others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
     /// What its pages will be once sealed.
@@ -63,7 +63,8 @@ impl Draft {
         Ok(run.swap_remove(0))
     }
 
-    /// Zero bytes for each of `parts`, on pages of its own, one part right after the other: as near each other as can be.
+    /// Zero bytes for each of `parts`, on pages of its own, all in the one reservation: each among the pages of its final
+    /// protection, so as far from the others as the reservation is long at the most. All parts are had, or none.
     ///
     /// # Errors
     /// As for [`place`](Self::place).

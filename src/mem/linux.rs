@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
-use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 use rustix::param;
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -59,6 +59,34 @@ pub(super) unsafe fn decommit(addr: Addr, len: usize) -> Result<(), Error> {
     // SAFETY: what this replaces is the caller's, unused.
     let start = unsafe { mm::mmap_anonymous(pointer(addr).cast(), len, ProtFlags::empty(), flags) };
     start.map(drop).map_err(|errno| failed("mmap", addr, len, errno))
+}
+
+/// Makes address space memory that reads as zero and allows what `prot` does: one mapping, of which pages may change their
+/// protection and come back to it without a mapping more in the end.
+///
+/// # Safety
+/// As for [`release`].
+pub(super) unsafe fn open(addr: Addr, len: usize, prot: Prot) -> Result<(), Error> {
+    // SAFETY: passed on.
+    unsafe { protect(addr, len, Prot::ReadWrite) }?;
+    // Linux joins neighbours only if they share the record of their written pages (`anon_vma`), or one has none. Writing
+    // while the stretch is one mapping makes the record that all its parts will share.
+    // SAFETY: the byte is the caller's, unused, and was made writable.
+    unsafe { pointer(addr).write_volatile(0) };
+    // SAFETY: passed on.
+    unsafe { discard(addr, len) }?;
+    // SAFETY: passed on.
+    unsafe { protect(addr, len, prot) }
+}
+
+/// Gives the memory back to the system and keeps the mapping, which reads as zero.
+///
+/// # Safety
+/// As for [`release`].
+pub(super) unsafe fn discard(addr: Addr, len: usize) -> Result<(), Error> {
+    // SAFETY: passed on.
+    let discarded = unsafe { mm::madvise(pointer(addr).cast(), len, Advice::LinuxDontNeed) };
+    discarded.map_err(|errno| failed("madvise", addr, len, errno))
 }
 
 /// Sets what the pages allow.

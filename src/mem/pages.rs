@@ -20,16 +20,15 @@ impl Pages {
         Self { reservation, segments: Vec::new() }
     }
 
-    /// Fresh pages for `parts` in one run, which read as zero and can be written: where each part begins. All of a part lies
-    /// in its own pages.
+    /// Fresh pages for `parts`, which read as zero and can be written: where each part begins. All of a part lies in its own
+    /// pages.
     pub(super) fn add(&mut self, parts: &[Part]) -> Result<Vec<Addr>, Error> {
         let taken = self.reservation.take(parts)?;
         debug_assert!(taken.iter().zip(parts).all(|((pages, start), part)| pages.contains(*start, part.len as u64)));
         let segments = || taken.iter().map(|&(segment, _)| segment);
-        let (Some(&(first, _)), Some(&(last, _))) = (taken.first(), taken.last()) else { return Ok(Vec::new()) };
-        let len = last.addr().distance_from(first.addr()) as usize + bytes(last);
-        // SAFETY: the arena gave these pages to nobody else, so no reference into them exists.
-        if let Err(error) = unsafe { linux::protect(first.addr(), len, Prot::ReadWrite) } {
+        // SAFETY: the zones gave these pages to nobody else, so no reference into them exists.
+        let open = |segment: Segment| unsafe { linux::protect(segment.addr(), bytes(segment), Prot::ReadWrite) };
+        if let Err(error) = segments().try_for_each(open) {
             segments().for_each(|segment| self.give_back(segment));
             return Err(error);
         }
@@ -53,14 +52,16 @@ impl Pages {
         self.segments.sort_unstable_by_key(Segment::addr);
     }
 
-    /// Unmaps the memory of a segment that nothing uses any more and lets the reservation hand out its pages again.
+    /// Empties a segment that nothing uses any more and lets the reservation hand out its pages again.
     fn give_back(&self, segment: Segment) {
         // SAFETY: the pages are this owner's, and the callers below have seen to it that nobody uses them.
-        if unsafe { linux::decommit(segment.addr(), bytes(segment)) }.is_ok() {
-            // Only a segment that is not held would be refused, and this one is.
-            drop(self.reservation.give_back(segment));
+        let emptied = unsafe { linux::discard(segment.addr(), bytes(segment)) };
+        // SAFETY: as above.
+        let closed = emptied.and_then(|()| unsafe { linux::protect(segment.addr(), bytes(segment), segment.prot()) });
+        // Where the system refuses, the segment stays held, so that nobody is given pages with contents or without W^X.
+        if closed.is_ok() {
+            self.reservation.put_back(segment);
         }
-        // Else the pages keep contents and protection, so the segment stays held and nobody is given it again.
     }
 }
 

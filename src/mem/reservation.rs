@@ -9,9 +9,14 @@ use std::vec::Vec;
 use super::pages::Pages;
 use super::{Draft, Error, Part, linux};
 use crate::addr::Addr;
-use crate::arena::{Arena, Block, PageSize, Segment};
+use crate::arena::{Block, PageSize, Segment, Zone, Zones};
 
 /// A range of addresses of this process that nobody else maps. It costs no memory until it is drafted into.
+///
+/// Pages of one final protection lie together, in [`Zones`]: the system keeps a mapping a stretch at the most, 32 in all,
+/// and two more for each run of pages that is being drafted, however many objects live. Each protection may fill the whole
+/// range, if the others leave it. Pages that were freed in a stretch that still holds others keep its protection and read
+/// as zero, which to a processor is `UDF #0`: calling code that is no more traps.
 ///
 /// Clones share the range. It outlives every [`Draft`] and [`Sealed`](super::Sealed) made of it and goes back to the
 /// system with the last of them.
@@ -22,7 +27,7 @@ struct Range {
     addr: Addr,
     len: usize,
     page: PageSize,
-    arena: Mutex<Arena<Vec<Block>>>,
+    zones: Mutex<Zones<Vec<Block>>>,
 }
 
 impl Reservation {
@@ -49,8 +54,9 @@ impl Reservation {
         let len = len.checked_next_multiple_of(page.bytes() as usize).unwrap_or(len);
         let addr = reserve(len)?;
         let storage = vec![Block::EMPTY; 64];
-        match Arena::new(storage, addr, len as u64, page) {
-            Ok(arena) => Ok(Self(Arc::new(Range { addr, len, page, arena: Mutex::new(arena) }))),
+        // No corridors: islands lie in the text that they serve.
+        match Zones::new(storage, addr, len as u64, page, 0) {
+            Ok(zones) => Ok(Self(Arc::new(Range { addr, len, page, zones: Mutex::new(zones) }))),
             Err(error) => {
                 // SAFETY: the range was reserved above and nobody else has heard of it.
                 unsafe { linux::release(addr, len) }?;
@@ -77,17 +83,18 @@ impl Reservation {
 
     /// Bytes that no draft and nothing sealed holds.
     pub fn free_bytes(&self) -> u64 {
-        self.arena().free_bytes()
+        self.zones().free_bytes()
     }
 
-    /// Bytes of the longest section that there is still room for.
+    /// Bytes of the longest section that there is still room for, of whichever protection has most.
     pub fn largest_free(&self) -> u64 {
-        self.arena().largest_free()
+        let zones = self.zones();
+        Zone::ALL.into_iter().map(|zone| zones.largest_free(zone)).max().unwrap_or(0)
     }
 
-    /// The range drawn for people, as by [`Arena::map`]. `names` must not use this reservation.
+    /// The range drawn for people, as by [`Zones::map`]. `names` must not use this reservation.
     pub fn map<'a>(&self, names: impl Fn(&Segment) -> Option<&'a str>) -> String {
-        self.arena().map(names).to_string()
+        self.zones().map(names).to_string()
     }
 
     /// An empty draft in this range.
@@ -95,45 +102,60 @@ impl Reservation {
         Draft::new(Pages::new(self.clone()))
     }
 
-    /// Whole pages for all of `parts`, in one run: addresses nobody else is given until they are
-    /// [given back](Self::give_back). With each part's pages comes the address in them where the part begins; all of the
-    /// part lies in its pages.
+    /// Whole pages for each of `parts`: addresses nobody else is given until they are [put back](Self::put_back), in
+    /// pages of the part's final protection. With them comes the address where the part begins; all of it lies in its pages.
     pub(super) fn take(&self, parts: &[Part]) -> Result<Vec<(Segment, Addr)>, Error> {
-        let Some(first) = parts.first() else { return Ok(Vec::new()) };
-        if let Some(part) = parts.iter().find(|part| !part.align.is_power_of_two()) {
-            return Err(Error::Alignment { align: part.align });
+        let mut taken: Vec<(Segment, Addr)> = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.take_one(part) {
+                Ok(pages) => taken.push(pages),
+                Err(error) => {
+                    taken.iter().for_each(|&(segment, _)| self.put_back(segment));
+                    return Err(error);
+                }
+            }
         }
-        let page = self.page().bytes();
-        // From a multiple of the greatest alignment on, each part's offset is the same wherever the run lies.
-        let greatest = parts.iter().fold(page, |greatest, part| greatest.max(part.align));
-        let (offsets, len) = line_up(parts, page).unwrap_or_default();
-        // Pages are aligned to their own size; where more is wanted there is room to move up in.
-        let len = len.checked_add(greatest - page).filter(|_| !offsets.is_empty()).unwrap_or(u64::MAX);
-        let mut arena = self.arena();
-        // The run takes two blocks at the most, each cut another: once there is a run, no cut is refused.
-        arena.ensure_blocks(parts.len() + 1);
-        let mut rest = arena.alloc(first.prot, len)?;
-        let base = rest.addr().align_up(greatest);
-        let starts = offsets.iter().map(|offset| base.plus(offset.cast_signed()));
-        let mut taken = Vec::new();
-        let mut before = base;
-        for (part, start) in parts.iter().zip(starts).skip(1) {
-            let [held, upper] = arena.cut(rest, start.distance_from(rest.addr()).cast_unsigned(), part.prot)?;
-            taken.push((held, before));
-            (rest, before) = (upper, start);
-        }
-        taken.push((rest, before));
         Ok(taken)
     }
 
-    /// Takes `segment` back, its memory already decommitted.
-    pub(super) fn give_back(&self, segment: Segment) -> Result<(), Error> {
-        Ok(self.arena().free(segment)?)
+    fn take_one(&self, part: &Part) -> Result<(Segment, Addr), Error> {
+        if !part.align.is_power_of_two() {
+            return Err(Error::Alignment { align: part.align });
+        }
+        // Pages are aligned to their own size; where more is wanted there is room to move up in.
+        let slack = part.align.max(self.page().bytes()) - self.page().bytes();
+        let len = (part.len.max(1) as u64).checked_add(slack).unwrap_or(u64::MAX);
+        let mut zones = self.zones();
+        zones.ensure_blocks();
+        let taken = zones.alloc(part.prot.into(), len)?;
+        if let Some(stretch) = taken.grown {
+            // SAFETY: the stretch was nobody's, and the lock keeps it from everybody until it is mapped.
+            let opened = unsafe { linux::open(stretch.addr, stretch.len as usize, part.prot) };
+            if let Err(error) = opened {
+                drop(zones);
+                self.put_back(taken.segment);
+                return Err(error);
+            }
+        }
+        Ok((taken.segment, taken.segment.addr().align_up(part.align)))
     }
 
-    fn arena(&self) -> MutexGuard<'_, Arena<Vec<Block>>> {
-        // A panic under the lock comes from `names` of `map` alone, which reads; the arena is whole.
-        self.0.arena.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets others have the pages of `segment`, which hold nothing and have their final protection.
+    pub(super) fn put_back(&self, segment: Segment) {
+        let mut zones = self.zones();
+        // Only a segment that is not held would be refused, and this one is.
+        if let Ok(Some(stretch)) = zones.free(segment) {
+            // SAFETY: nobody holds pages of the stretch, and the lock keeps it so.
+            let closed = unsafe { linux::decommit(stretch.addr, stretch.len as usize) };
+            // A refusal leaves pages mapped that hold nothing, until the stretch is taken again.
+            drop(closed);
+        }
+    }
+
+    fn zones(&self) -> MutexGuard<'_, Zones<Vec<Block>>> {
+        // A panic under the lock comes from `names` of `map`, which reads, or from lack of memory for blocks, before any is
+        // changed: the zones are whole.
+        self.0.zones.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,17 +172,4 @@ impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation").field("addr", &self.0.addr).field("len", &self.0.len).finish_non_exhaustive()
     }
-}
-
-/// Where each of `parts` begins in a run of pages that begins on a multiple of all their alignments, and how long that is;
-/// `None` where it is longer than any address space.
-fn line_up(parts: &[Part], page: u64) -> Option<(Vec<u64>, u64)> {
-    let mut end = 0_u64;
-    let mut place = |part: &Part| {
-        let offset = end.checked_next_multiple_of(part.align.max(page))?;
-        end = offset.checked_add(part.len.max(1) as u64)?;
-        Some(offset)
-    };
-    let offsets = parts.iter().map(&mut place).collect::<Option<_>>()?;
-    Some((offsets, end))
 }

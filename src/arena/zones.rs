@@ -1,0 +1,278 @@
+//! One range, cut into zones by purpose.
+//!
+//! The range is counted in *stretches*, 32 at the most, of which each is one zone's or nobody's. A zone takes stretches as
+//! it grows and gives them back as it empties, so any purpose may fill the whole range, yet what is freed in a zone is
+//! reused by that zone first, and pages of different protections meet at the borders of stretches only: whoever maps by
+//! zones needs a mapping a stretch at the most, however many segments live.
+//!
+//! ```text
+//!  base                                                                        base + len
+//!  | text          | text          | read-only     | nobody's      | data          |
+//!  |:|r-x|r-x|     |     |r-x|     |r--|r--|       |               |rw-|           |
+//!   `- corridor    `- a border inside a zone is none to its segments
+//! ```
+//!
+//! Text in a range that is longer than a branch reaches gets *corridors*: pages for islands at the low end of each piece
+//! of text, and no piece longer than the branch reaches, so that every branch reaches its corridor.
+
+use super::bins::Bins;
+use super::block::State;
+use super::{Arena, ArenaError, Block, PageSize, Prot, Segment, Stretch, Taken, Zone};
+use crate::addr::Addr;
+use crate::reloc::Reloc;
+use core::fmt;
+
+/// Stretches in a range, at the most, unless corridors ask for shorter ones.
+const STRETCHES: u64 = 32;
+
+/// Hands out the pages of one range, those of one purpose together.
+///
+/// It is an [`Arena`] in which every free run belongs to a zone or to nobody, with the same storage and the same costs; *n*
+/// live segments in *s* stretches need at most 2*n* + 2*s* + 1 blocks. With fewer a zone may keep stretches that it has
+/// emptied until it is freed more. The zones themselves are under 10 KiB.
+///
+/// Everything lies in the range, so what the range [guarantees](Self::guarantees) holds between any two segments, whatever
+/// was taken and freed before.
+///
+/// ```
+/// use aarch64_reloc::{addr::Addr, arena::{Block, PageSize, Zone, Zones}, reloc::Reloc};
+///
+/// let mut zones = Zones::new([Block::EMPTY; 32], Addr::new(0x4000_0000), 1 << 30, PageSize::K4, 0)?;
+/// let text = zones.alloc(Zone::Text, 0x1234)?.segment;
+/// let got = zones.alloc(Zone::Got, 0x40)?.segment;
+/// let more = zones.alloc(Zone::Text, 0x1000)?.segment;
+/// assert!(zones.guarantees(Reloc::ADR_GOT_PAGE));
+/// assert_eq!(more.addr(), text.addr().at(0x2000));
+/// assert_eq!(got.addr(), text.addr().at(1 << 25));
+/// # Ok::<(), aarch64_reloc::arena::ArenaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Zones<T> {
+    /// The table of runs, and the free ones that are nobody's: whole stretches, the last of the range perhaps cut short.
+    arena: Arena<T>,
+    text: Bins,
+    got: Bins,
+    read_only: Bins,
+    data: Bins,
+    /// Pages in a stretch, a power of two.
+    stretch: u64,
+    /// Pages in a corridor, and in the longest piece of text with its corridor.
+    corridor: Option<(u64, u64)>,
+}
+
+impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
+    /// Zones over the `len` bytes from `base`, all free. The blocks of `storage` are overwritten.
+    ///
+    /// If the range is longer than `BL` reaches (AAELF64, `R_AARCH64_CALL26`), text has corridors of `corridor` bytes,
+    /// rounded up to whole pages; 0 is for none. A text segment is then no longer than the reach less a corridor.
+    ///
+    /// # Errors
+    /// As for [`Arena::new`].
+    pub fn new(storage: T, base: Addr, len: u64, page: PageSize, corridor: u64) -> Result<Self, ArenaError> {
+        let arena = Arena::new(storage, base, len, page)?;
+        let branch = page.count(Reloc::CALL26.reach().min.unsigned_abs());
+        let has_corridors = corridor > 0 && !arena.guarantees(Reloc::CALL26);
+        // A power of two divides the reach of a branch, which is one as well.
+        let stretch = page.count(len).div_ceil(STRETCHES).next_power_of_two();
+        Ok(Self {
+            arena,
+            text: Bins::EMPTY,
+            got: Bins::EMPTY,
+            read_only: Bins::EMPTY,
+            data: Bins::EMPTY,
+            stretch: if has_corridors { stretch.min(branch) } else { stretch },
+            corridor: has_corridors.then(|| (page.count(corridor), branch)),
+        })
+    }
+
+    /// Takes `len` bytes for `zone`, rounded up to whole pages and to one page at least.
+    ///
+    /// Succeeds whenever a free run of the zone is long enough, or a run of nobody's stretches.
+    ///
+    /// # Errors
+    /// [`ArenaError::Full`] if there is no such run; [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
+    pub fn alloc(&mut self, zone: Zone, len: u64) -> Result<Taken, ArenaError> {
+        let pages = self.arena.page.count(len);
+        let full = ArenaError::Full { asked: len, free: self.arena.free, largest: self.largest_free(zone) };
+        let (arena, own) = self.parts(zone);
+        if let Some(run) = own.fit(&arena.blocks, pages) {
+            let run = own.carve(&mut arena.blocks, run, 0, pages).ok_or(arena.blocks.exhausted())?;
+            return Ok(Taken { segment: arena.hold(run, zone.prot()), grown: None });
+        }
+        let (run, grown) = self.grow(zone, pages, full)?;
+        Ok(Taken { segment: self.arena.hold(run, zone.prot()), grown: Some(grown) })
+    }
+
+    /// Gives `segment` back to its zone, and answers which stretches the zone gives back for want of segments in them.
+    ///
+    /// # Errors
+    /// [`ArenaError::Unknown`] if the zones hold no such segment. Nothing is changed.
+    pub fn free(&mut self, segment: Segment) -> Result<Option<Stretch>, ArenaError> {
+        let run = self.arena.find(segment)?;
+        // A segment has a zone.
+        let zone = self.arena.blocks.get(run).zone.unwrap_or(Zone::Data);
+        self.arena.free += segment.len();
+        let (arena, own) = self.parts(zone);
+        arena.blocks.edit(run, |b| b.state = State::Free);
+        let run = own.join(&mut arena.blocks, run);
+        Ok(self.shrink(zone, run))
+    }
+
+    /// The corridor of the piece of text that `segment` lies in: every word of either reaches every word of the other by
+    /// `BL` and `B`. It is nobody's to free: it goes with the last text of its piece.
+    ///
+    /// Looks at the text between the two: time is linear in its segments.
+    pub fn corridor(&self, segment: Segment) -> Option<Segment> {
+        let mut index = self.arena.find(segment).ok()?;
+        self.corridor?;
+        loop {
+            let block = self.arena.blocks.get(index);
+            match block.state {
+                State::Corridor => {
+                    let (addr, len) = (self.arena.address(block), self.arena.bytes(block.pages));
+                    return Some(Segment { addr, len, prot: Prot::ReadExec, block: index });
+                }
+                _ if block.zone != Some(Zone::Text) => return None,
+                _ => index = block.below,
+            }
+        }
+    }
+
+    /// Bytes of the longest segment that [`alloc`](Self::alloc) can still return for `zone`.
+    pub fn largest_free(&self, zone: Zone) -> u64 {
+        let nobodys = self.arena.bins.largest(&self.arena.blocks);
+        let grown = match self.corridor {
+            Some((corridor, branch)) if zone == Zone::Text => nobodys.min(branch).saturating_sub(corridor),
+            _ => nobodys,
+        };
+        self.arena.bytes(grown.max(self.own(zone).largest(&self.arena.blocks)))
+    }
+
+    /// Bytes in no segment and no corridor.
+    pub fn free_bytes(&self) -> u64 {
+        self.arena.free_bytes()
+    }
+
+    /// The live segments in address order, corridors apart.
+    pub fn segments(&self) -> impl Iterator<Item = Segment> + '_ {
+        self.arena.segments()
+    }
+
+    /// As [`Arena::guarantees`], of the whole range.
+    pub fn guarantees(&self, reloc: Reloc) -> bool {
+        self.arena.guarantees(reloc)
+    }
+
+    /// As [`Arena::map`].
+    pub fn map<'a, N: Fn(&Segment) -> Option<&'a str>>(&self, names: N) -> impl fmt::Display {
+        self.arena.map(names)
+    }
+
+    /// Takes stretches of nobody's for `pages` pages of `zone`: the run of these pages, in no heap, and the stretches.
+    fn grow(&mut self, zone: Zone, pages: u64, full: ArenaError) -> Result<(u32, Stretch), ArenaError> {
+        let (corridor, most) = self.corridor.filter(|_| zone == Zone::Text).unwrap_or((0, u64::MAX));
+        let need = Some(pages.saturating_add(corridor)).filter(|&need| need <= most).ok_or(full)?;
+        let whole = need.checked_next_multiple_of(self.stretch).ok_or(full)?;
+        let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
+        // Only the run at the end of the range is no multiple of a stretch.
+        let from = nobodys.fit(blocks, whole).or_else(|| nobodys.fit(blocks, need)).ok_or(full)?;
+        let piece = whole.min(blocks.get(from).pages);
+        let cuts = [piece < blocks.get(from).pages, corridor > 0, need < piece];
+        if blocks.unused() < cuts.into_iter().filter(|&cut| cut).count() {
+            return Err(blocks.exhausted());
+        }
+        let low = nobodys.carve(blocks, from, 0, piece).ok_or(blocks.exhausted())?;
+        blocks.edit(low, |b| b.zone = Some(zone));
+        let mut run = low;
+        if corridor > 0 {
+            run = blocks.split(low, corridor);
+            blocks.edit(low, |b| b.state = State::Corridor);
+        }
+        if need < piece {
+            let rest = blocks.split(run, pages);
+            own.insert(blocks, rest);
+        }
+        let addr = self.arena.address(self.arena.blocks.get(low));
+        self.arena.free -= self.arena.bytes(corridor);
+        Ok((run, Stretch { addr, len: self.arena.bytes(piece) }))
+    }
+
+    /// Puts `run`, a free run of `zone` joined with those beside it, where it belongs: whole stretches become nobody's.
+    fn shrink(&mut self, zone: Zone, mut run: u32) -> Option<Stretch> {
+        let (stretch, total) = (self.stretch, self.arena.page.count(self.arena.len));
+        let has_corridors = zone == Zone::Text && self.corridor.is_some();
+        let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
+        let Block { start, pages, below, above, .. } = *blocks.get(run);
+        let end = start + pages;
+        let corridor = Some(*blocks.get(below)).filter(|b| b.state == State::Corridor);
+        let low = corridor.map_or(start, |b| b.start).next_multiple_of(stretch);
+        let high = if end == total { end } else { end & !(stretch - 1) };
+        let cuts = usize::from(corridor.is_none() && start < low) + usize::from(high < end);
+        // Text above goes on needing the corridor below: a piece of text shrinks at its upper end.
+        let above = blocks.get(above);
+        let is_needed = has_corridors && above.zone == Some(Zone::Text) && above.state != State::Corridor;
+        if low >= high || is_needed || blocks.unused() < cuts {
+            own.insert(blocks, run);
+            return None;
+        }
+        let mut freed = 0;
+        if let Some(corridor) = corridor {
+            blocks.join_above(below);
+            blocks.edit(below, |b| b.state = State::Free);
+            (run, freed) = (below, corridor.pages);
+        } else if start < low {
+            let upper = blocks.split(run, low - start);
+            own.insert(blocks, run);
+            run = upper;
+        }
+        if high < end {
+            let rest = blocks.split(run, high - low);
+            own.insert(blocks, rest);
+        }
+        blocks.edit(run, |b| b.zone = None);
+        let run = nobodys.join(blocks, run);
+        nobodys.insert(blocks, run);
+        self.arena.free += self.arena.bytes(freed);
+        let addr = Addr::new(self.arena.base.get() + self.arena.bytes(low));
+        Some(Stretch { addr, len: self.arena.bytes(high - low) })
+    }
+
+    /// The zone's own free runs.
+    fn own(&self, zone: Zone) -> &Bins {
+        match zone {
+            Zone::Text => &self.text,
+            Zone::Got => &self.got,
+            Zone::ReadOnly => &self.read_only,
+            Zone::Data => &self.data,
+        }
+    }
+
+    /// The same to change, with the arena apart.
+    fn parts(&mut self, zone: Zone) -> (&mut Arena<T>, &mut Bins) {
+        let own = match zone {
+            Zone::Text => &mut self.text,
+            Zone::Got => &mut self.got,
+            Zone::ReadOnly => &mut self.read_only,
+            Zone::Data => &mut self.data,
+        };
+        (&mut self.arena, own)
+    }
+}
+
+#[cfg(feature = "std")]
+impl Zones<std::vec::Vec<Block>> {
+    /// Lengthens the storage, if need be, so that a segment more can be had, and then some.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ensure_blocks(&mut self) {
+        // A segment takes three cuts: of nobody's stretches, of the corridor, of the rest.
+        if self.arena.blocks.unused() < 3 {
+            let len = self.arena.blocks.storage().len();
+            self.add_blocks(len.max(3));
+        }
+    }
+
+    /// Lengthens the storage by `more` blocks; the cure for [`ArenaError::NoBlocks`]. Allocates.
+    pub fn add_blocks(&mut self, more: usize) {
+        self.arena.add_blocks(more);
+    }
+}
