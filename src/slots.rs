@@ -135,7 +135,7 @@ impl<T: AsRef<[Record]>> Slots<T> {
     }
 
     /// All of the ledger but its storage.
-    #[cfg(feature = "link")]
+    #[cfg(any(test, feature = "link"))]
     pub(crate) const fn lists(&self) -> Lists {
         self.lists
     }
