@@ -815,7 +815,7 @@ quickcheck! {
             _ => of,
         });
         let (insn, register) = (INSNS[usize::from(pick.0) % INSNS.len()], u32::from(pick.1 % 31));
-        let (base, near) = (base & !15, i64::from(near) % ((1 << 27) - 64) & !3);
+        let (base, near) = (base & !15, (i64::from(near) % ((1 << 27) - 64)) & !3);
         let place = base.wrapping_add_signed(near);
         if place.wrapping_add(4).wrapping_sub(base) < 64 {
             return true;
