@@ -3,9 +3,10 @@
 //!
 //! ```text
 //!        base                +16                 +32                                     +64                 +80
-//!        | ADRP ADD  BR   .  | ADRP LDR  BR   .  | MOVZ MOVK MOVK MOVK  BR   .   .   .  | MOVZ MOVK MOVK B   | BTI  B    .  .  |
-//! BL ----^ veneer, Page      ^ veneer, Slot      ^ veneer, Absolute, two cells     B ---^ detour         |   ^ pad  +--> callee
-//!                                                                                  next <----------------+   +-- BR x16
+//!        | ADRP ADD  BR   .  | ADRP LDR  BR   .  | MOVZ MOVK MOVK MOVK  BR   .   .   .  | MOVZ MOVK MOVK B  | BTI  B   .  . |
+//! BL ----^ veneer, Page      ^ veneer, Slot      ^ veneer, Absolute, two cells      B ---^ detour         |  ^ pad |
+//!                                                                                next <-------------------+  |    +--> callee
+//!                                                                           BR x16 of a veneer elsewhere ----+
 //! ```
 //!
 //! A cell is sixteen bytes, four instructions; each of these takes one cell or two. What stands between them, and in free
@@ -15,7 +16,7 @@
 //! |---|---|---|---|---|
 //! | veneer | `B`, `BL` and the function they call | callee | one of the [`Form`]s | x16, or nothing |
 //! | hop | `B.cond`, `CBZ`, `TBZ` and their target | target | `B` | nothing |
-//! | detour | a [`Detour`]'s instruction, now a `B`, and the next | place | moves, perhaps a load, `B` | the register that the instruction sets |
+//! | detour | a [`Detour`]'s instruction, now a `B`, and the next | place | moves, perhaps a load, `B` | the register it sets |
 //! | pad | a veneer of another island and the callee | callee | `BTI c`, `B` | nothing |
 //!
 //! # Registers
@@ -31,17 +32,16 @@
 //!
 //! # Guarded pages
 //!
-//! Direct branches land anywhere, so nothing here needs a landing pad to be entered, but for a pad. A veneer that ends in `BR x16`
-//! must find one at its callee ([`is_landing_pad`](crate::insn::is_landing_pad)). A linker may not assume that it does where the
-//! callee is of the same link unit (AAELF64, "Call and jump relocations"): compilers leave the `BTI c` of a function out
-//! of which all callers are known. A [pad](Island::pad_for) near the callee is where the veneer leads then.
+//! Direct branches land anywhere, so that nothing here but a pad needs a landing pad at its own beginning. A veneer that ends in
+//! `BR x16` must find one at its callee ([`is_landing_pad`](crate::insn::is_landing_pad)). A linker may not assume that it does
+//! where the callee is of the same link unit (AAELF64, "Call and jump relocations"): compilers leave `BTI c` out of a function
+//! if they know all of its callers. There the veneer leads to a [pad](Island::pad_for) near the callee.
 //!
 //! # Execute-only text, unwinding
 //!
-//! No form reads its own text, so that text may be execute-only. Nor does any touch the stack, the frame pointer or the link
-//! register: an unwinder that stops in a veneer, hop or pad needs what holds at a function's first instruction or at the
-//! branch, and in a detour what holds at its place. Unwind tables have no entry for an island, so that only what unwinds from
-//! there asynchronously, a signal handler or a profiler, ends at it; a call never returns to one.
+//! No form reads its own text, so that text may be execute-only. None touches the stack or, unless it is what a detour's
+//! instruction sets, the frame pointer or the link register; and no call returns to an island, so that exceptions pass by it.
+//! Unwind tables have no entry for it: what unwinds from any instruction, as a profiler's signal does, ends there.
 
 mod detour;
 mod error;

@@ -20,8 +20,8 @@ const INSN: u64 = 4;
 /// The ledger of a run of veneers, hops, detours and pads at a known address.
 ///
 /// `T` is the storage: `[Cell; N]`, `&mut [Cell]`, `Vec<Cell>`, or a `heapless::Vec` filled to the wanted length. There
-/// are as many cells as it has elements, at most 2^32 - 1. What branches to the island must reach it, a call from ±128 MiB; where
-/// to put it is the business of placement.
+/// are as many cells as it has elements, at most 2^32 - 1. What branches to the island must reach it, a call from ±128 MiB;
+/// where to put it is the business of placement.
 ///
 /// ```
 /// use aarch64_reloc::{addr::Addr, patch::Section, reloc::Reloc, veneer::{Cell, Island}};
@@ -86,8 +86,8 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
 
     /// The address of the cells for `detour`, which are made if there are none; its place then holds a `B` to there.
     ///
-    /// The branch there and the one back reach ±128 MiB each: cells that begin -2^27 + 4 to 2^27 - 16 bytes from the place are in
-    /// reach, whatever the detour.
+    /// The branch there and the one back reach ±128 MiB each: cells that begin -2^27 + 4 to 2^27 - 16 bytes from the place are
+    /// in reach, whatever the detour.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
 
     /// The address of a landing pad for `callee`, `BTI c; B callee`, which is made if there is none.
     ///
-    /// It is where a veneer of another island leads that ends in `BR x16`, if `callee` is on guarded pages and does not begin with
-    /// an instruction that such a branch [may lead to](crate::insn::is_landing_pad).
+    /// It is where a veneer of another island leads that ends in `BR x16`, if `callee` is on guarded pages and does not begin
+    /// with an instruction that such a branch [may lead to](crate::insn::is_landing_pad).
     ///
     /// # Errors
     ///
