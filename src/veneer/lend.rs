@@ -83,7 +83,7 @@ mod tests {
 
     quickcheck! {
         fn no_more_cells_than_were_kept(addr: u64, to: u64, near: i64, shifts: (i32, i32), top: u8) -> bool {
-            let shift = |by: i32| i64::from(by) % (SHIFT + 1) & !15;
+            let shift = |by: i32| (i64::from(by) % (SHIFT + 1)) & !15;
             // At random; at the ends of the address space; near the bounds of `ADRP`.
             let to = match top % 4 {
                 0 => to,
