@@ -12,7 +12,7 @@ mod table;
 mod value;
 
 pub use table::Reloc;
-pub use value::{Class, Reason, Slot, Value};
+pub use value::{Class, Reason, Remedy, Slot, Value};
 
 use crate::addr::Addr;
 use crate::arena::Reach;
@@ -91,14 +91,14 @@ impl Reloc {
         self.row().site.expects(self.row().lo)
     }
 
-    /// What brings a target that is out of range within reach; empty where nothing does but moving one of the two.
-    pub const fn remedy(self) -> &'static str {
+    /// What brings a target that is out of range within reach; `None` where nothing does but moving one of the two.
+    pub const fn remedy(self) -> Option<Remedy> {
         match self.row().site {
-            Site::B | Site::Bl => "a veneer",
-            Site::Data if matches!(self, Self::PLT32) => "a veneer",
-            Site::CondBr | Site::TestBr => "a hop",
-            Site::Adr | Site::Adrp | Site::Literal | Site::LiteralX => "a detour",
-            _ => "",
+            Site::B | Site::Bl => Some(Remedy::Veneer),
+            Site::Data if matches!(self, Self::PLT32) => Some(Remedy::Veneer),
+            Site::CondBr | Site::TestBr => Some(Remedy::Hop),
+            Site::Adr | Site::Adrp | Site::Literal | Site::LiteralX => Some(Remedy::Detour),
+            _ => None,
         }
     }
 

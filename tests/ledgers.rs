@@ -4,7 +4,7 @@ use aarch64_reloc::addr::{Addr, Misaligned};
 use aarch64_reloc::got::{Content, Entry, Full, Got, Kind, Symbol};
 use aarch64_reloc::insn;
 use aarch64_reloc::patch::{Endian, Section};
-use aarch64_reloc::reloc::{Reason, Reloc, Slot, Value};
+use aarch64_reloc::reloc::{Reason, Reloc, Remedy, Slot, Value};
 use aarch64_reloc::veneer::{Callee, Cell, Detour, Form, Island, NoDetour, Occupant, Purpose, Veneer, VeneerError};
 use quickcheck::quickcheck;
 use std::collections::HashMap;
@@ -786,7 +786,7 @@ fn what_has_no_detour_says_why() {
     refused(0x40_0000, 0x9000_0000, page, slot(0x7fff_0000_1000), Reason::WrongValue);
     refused(0x40_0000, 0x9000_0000, Reloc::ADR_GOT_PAGE, far, Reason::WrongValue);
     refused(0x40_0000, 0x5800_0000, literal, address(0x8_0040_0002), Reason::Misaligned { x: 0x8_0000_0002 });
-    for reloc in Reloc::ALL.iter().copied().filter(|reloc| reloc.remedy() != "a detour") {
+    for reloc in Reloc::ALL.iter().copied().filter(|reloc| reloc.remedy() != Some(Remedy::Detour)) {
         for (word, ..) in INSNS {
             let none = NoDetour::Reloc { reloc, place: Addr::new(0x40_0000) };
             assert_eq!(new(0x40_0000, word(1), reloc, far), none);

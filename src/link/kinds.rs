@@ -13,32 +13,6 @@ pub(super) fn wants_slot(reloc: Reloc) -> bool {
     matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some()
 }
 
-/// What a reference goes through that does not reach.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Rung {
-    /// A veneer, which a call leads to.
-    Veneer,
-    /// A hop, which a conditional branch leads to.
-    Hop,
-    /// A detour, which stands for the instruction.
-    Detour,
-}
-
-/// What may bring a reference by `reloc` further than its own reach.
-pub(super) fn rescue_of(reloc: Reloc) -> Option<Rung> {
-    match reloc {
-        _ if is_call(reloc) => Some(Rung::Veneer),
-        Reloc::CONDBR19 | Reloc::TSTBR14 => Some(Rung::Hop),
-        Reloc::ADR_PREL_LO21
-        | Reloc::ADR_PREL_PG_HI21
-        | Reloc::ADR_PREL_PG_HI21_NC
-        | Reloc::ADR_GOT_PAGE
-        | Reloc::LD_PREL_LO19
-        | Reloc::GOT_LD_PREL19 => Some(Rung::Detour),
-        _ => None,
-    }
-}
-
 /// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).
 pub(super) fn is_call(reloc: Reloc) -> bool {
     matches!(reloc, Reloc::CALL26 | Reloc::JUMP26 | Reloc::PLT32)

@@ -2,9 +2,10 @@
 
 use super::Input;
 use super::isles::STRIDE;
-use super::kinds::{Rung, is_call, is_near_slot, rescue_of, wants_slot};
+use super::kinds::{is_call, is_near_slot, wants_slot};
 use super::object::{Binding, Kind, Object};
 use crate::arena::Prot;
+use crate::reloc::Remedy;
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -60,8 +61,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                         to_slot += usize::from(wants_slot(relocation.reloc));
                         near += usize::from(is_near_slot(relocation.reloc));
                         calls += usize::from(is_call(relocation.reloc));
-                        others += usize::from(rescue_of(relocation.reloc).is_some_and(|rung| rung != Rung::Veneer));
-                        has_hop |= rescue_of(relocation.reloc) == Some(Rung::Hop);
+                        others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
+                        has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
                     }
                     needs.islands += usize::from(has_hop);
                 }

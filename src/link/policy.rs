@@ -1,7 +1,7 @@
 //! What the linker may do for a reference that does not reach.
 
-use super::kinds::Rung;
 use crate::addr::Addr;
+use crate::reloc::Remedy;
 
 /// Which rungs of the rescue are allowed, and what the code that runs expects. The default allows all that AAELF64 does.
 ///
@@ -45,11 +45,11 @@ impl Policy {
     /// Calls through GOT slots and veneers, as any static linker has them, and nothing else.
     pub const NO_RESCUE: Self = Self { hops: false, detours: false, ..Self::ALL };
 
-    pub(super) const fn allows(self, rung: Rung) -> bool {
-        match rung {
-            Rung::Veneer => self.veneers,
-            Rung::Hop => self.hops,
-            Rung::Detour => self.detours,
+    pub(super) const fn allows(self, remedy: Remedy) -> bool {
+        match remedy {
+            Remedy::Veneer => self.veneers,
+            Remedy::Hop => self.hops,
+            Remedy::Detour => self.detours,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! What is done for a reference that does not reach: it leads to something in an island that leads on.
 
 use super::error::Cause;
-use super::kinds::Rung;
 use super::route::{Action, Reference, Router};
 use super::tables::{NONE, State};
 use crate::addr::Addr;
 use crate::insn;
 use crate::patch::PatchError;
-use crate::reloc::{Reason, Reloc, Value};
+use crate::reloc::{Reason, Reloc, Remedy, Value};
 use crate::veneer::{Callee, Detour, Form, NoDetour, Veneer, VeneerError};
 use core::fmt;
 
@@ -59,7 +58,7 @@ impl Router<'_> {
     ) -> Result<Action, Cause<'static>> {
         let fail = |why| stranded(reference, to, why);
         let policy = self.policy;
-        self.lead(reference, to, Rung::Veneer, |router, isle, addr| {
+        self.lead(reference, to, Remedy::Veneer, |router, isle, addr| {
             let mut callee = match to {
                 Value::Slot(slot) => Callee::Slot(slot),
                 to => Callee::Addr(Addr::new(to.bits())),
@@ -85,7 +84,7 @@ impl Router<'_> {
 
     /// A conditional branch leads to a hop.
     pub(super) fn hop(&mut self, reference: &Reference<'_>, to: Value) -> Result<Action, Cause<'static>> {
-        self.lead(reference, to, Rung::Hop, |router, isle, _| {
+        self.lead(reference, to, Remedy::Hop, |router, isle, _| {
             let hop = router.isles.claim(isle, 1, |island| island.hop_to(Addr::new(to.bits())));
             hop.map_err(|error| stranded(reference, to, Stranded::Veneer(error)))
         })
@@ -96,7 +95,7 @@ impl Router<'_> {
         let fail = |why| stranded(reference, to, why);
         let Reference { reloc, place, .. } = *reference;
         let detour = Detour::new(place, raw as u32, reloc, to).map_err(|error| fail(Stranded::Detour(error)))?;
-        self.lead(reference, to, Rung::Detour, |router, isle, _| {
+        self.lead(reference, to, Remedy::Detour, |router, isle, _| {
             let made = router.isles.claim(isle, detour.most_cells(), |island| island.detour_for(detour));
             made.map_err(|error| fail(Stranded::Veneer(error)))
         })
@@ -107,18 +106,18 @@ impl Router<'_> {
         &mut self,
         reference: &Reference<'_>,
         to: Value,
-        rung: Rung,
+        remedy: Remedy,
         make: impl Fn(&mut Self, u32, Addr) -> Result<Addr, Cause<'static>>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, place, isle: own, .. } = *reference;
-        let branch = if rung == Rung::Detour { Reloc::JUMP26 } else { reloc };
-        let own = Some(own).filter(|&own| rung == Rung::Hop && own != NONE);
+        let branch = if remedy == Remedy::Detour { Reloc::JUMP26 } else { reloc };
+        let own = Some(own).filter(|&own| remedy == Remedy::Hop && own != NONE);
         let mut cause = stranded(reference, to, Stranded::NoIsland);
         for isle in [own].into_iter().chain(self.isles.nearest(place)).flatten() {
             let Some(addr) = self.isles.addr(isle).filter(|&addr| branch.reaches(place, addr.into())) else { continue };
             match make(self, isle, addr) {
                 Ok(made) if !branch.reaches(place, made.into()) => {}
-                Ok(made) if rung != Rung::Detour => return Ok(Action::Lead(made, rung)),
+                Ok(made) if remedy != Remedy::Detour => return Ok(Action::Lead(made, remedy)),
                 Ok(made) => {
                     // Both are of four bytes: what is in reach is encoded.
                     let word = branch.apply(insn::b().into(), place, made.into());

@@ -4,7 +4,7 @@ use super::Rungs;
 use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
-use super::kinds::{Origin, Rung, got_offset, is_call, is_near_slot, rescue_of};
+use super::kinds::{Origin, got_offset, is_call, is_near_slot};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
@@ -12,7 +12,7 @@ use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
 use crate::insn::{self, Hw};
-use crate::reloc::{Class, Reloc, Slot, Value};
+use crate::reloc::{Class, Reloc, Remedy, Slot, Value};
 
 /// A relocation, with its target found.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(super) enum Action {
     /// The relocation is applied with this value.
     Patch(Value),
     /// The same, and the value is what stands in an island.
-    Lead(Addr, Rung),
+    Lead(Addr, Remedy),
     /// The instruction, which the relocation may change, is replaced by this one.
     Replace(u32),
     /// The same, by a branch to a detour.
@@ -55,7 +55,7 @@ impl Rungs {
         let rung = match action {
             Action::Patch(Value::Addr(_)) => &mut self.direct,
             Action::Patch(Value::Slot(_) | Value::Offset(_)) => &mut self.slot,
-            Action::Lead(_, Rung::Hop) => &mut self.hop,
+            Action::Lead(_, Remedy::Hop) => &mut self.hop,
             Action::Lead(..) => &mut self.veneer,
             Action::Replace(_) => &mut self.nothing,
             Action::Detour(_) => &mut self.detour,
@@ -93,13 +93,13 @@ impl Router<'_> {
         }
         let value = self.value(reference)?;
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
-        match rescue_of(reloc) {
-            Some(rung) if is_aligned && !self.reaches(reloc, place, value) => match rung {
-                _ if !self.policy.allows(rung) => Err(stranded(reference, value, Stranded::Policy)),
-                Rung::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
-                Rung::Veneer => self.call(reference, value, begins),
-                Rung::Hop => self.hop(reference, value),
-                Rung::Detour => self.detour(reference, value, raw),
+        match reloc.remedy() {
+            Some(remedy) if is_aligned && !self.reaches(reloc, place, value) => match remedy {
+                _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
+                Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
+                Remedy::Veneer => self.call(reference, value, begins),
+                Remedy::Hop => self.hop(reference, value),
+                Remedy::Detour => self.detour(reference, value, raw),
             },
             _ => Ok(Action::Patch(value)),
         }

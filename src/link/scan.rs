@@ -2,7 +2,7 @@
 
 use super::error::{Cause, Failure};
 use super::isles::STRIDE;
-use super::kinds::{Rung, is_near_slot, rescue_of, wants_slot};
+use super::kinds::{is_near_slot, wants_slot};
 use super::layout::{GOT, Layout};
 use super::object::Object;
 use super::policy::Policy;
@@ -13,7 +13,7 @@ use super::walk::for_each_relocation;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::arena::Prot;
-use crate::reloc::Reloc;
+use crate::reloc::{Reloc, Remedy};
 use core::mem::replace;
 
 /// What the plan needs room for, at the most.
@@ -54,7 +54,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
                 if policy.execute_only && reads_text(&reference, layout) {
                     return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
                 }
-                let rung = rescue_of(reloc).filter(|&rung| policy.allows(rung) && target.state != State::Null);
+                let remedy = reloc.remedy().filter(|&remedy| policy.allows(remedy) && target.state != State::Null);
                 let lies = spans.lies(&reference, layout);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
@@ -67,15 +67,15 @@ pub(super) fn scan<'data, O: Object<'data>>(
                     }
                     return;
                 }
-                let Some(rung) = rung else { return };
-                let cells = if rung == Rung::Hop { 1 } else { 2 + usize::from(policy.landing_pads) };
+                let Some(remedy) = remedy else { return };
+                let cells = if remedy == Remedy::Hop { 1 } else { 2 + usize::from(policy.landing_pads) };
                 match lies {
                     Lies::At(distance) if covers(reloc, distance) => return,
                     Lies::InText(span) if reloc.reach().spans(span) => return,
                     Lies::Beside(span) if reloc.reach().spans(span) => counts.spare += cells,
                     _ => counts.cells += cells,
                 }
-                if rung == Rung::Hop {
+                if remedy == Remedy::Hop {
                     layout.want_island(section);
                 }
             }

@@ -55,8 +55,8 @@ impl PatchError {
         let bounds = self.reloc.bounds();
         write!(f, "outside {}..={}", Signed(*bounds.start()), Signed(*bounds.end()))?;
         match self.reloc.remedy() {
-            "" => Ok(()),
-            remedy => write!(f, "; needs {remedy}"),
+            None => Ok(()),
+            Some(remedy) => write!(f, "; needs {remedy}"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a relocation is given, and why it may say no.
 
 use crate::addr::Addr;
+use core::fmt;
 
 /// The address of a word of a global offset table. Only a [`Got`](crate::got::Got) makes one, so that the address of a
 /// symbol is not mistaken for the address of its slot.
@@ -129,4 +130,25 @@ pub enum Reason {
     WrongValue,
     /// The place would hold a pointer signed when the program runs, which no linker can compute.
     NeedsSigning,
+}
+
+/// What brings a reference further than its own reach ([`veneer`](crate::veneer)).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Remedy {
+    /// A call leads to a veneer, and that to the target.
+    Veneer,
+    /// A conditional branch leads to a hop, and that to the target.
+    Hop,
+    /// A branch to a detour takes the place of the instruction.
+    Detour,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Veneer => "a veneer",
+            Self::Hop => "a hop",
+            Self::Detour => "a detour",
+        })
+    }
 }

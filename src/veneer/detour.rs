@@ -14,7 +14,7 @@ use crate::addr::Addr;
 use crate::insn::layout::{Literal, PcRel};
 use crate::insn::{Reg, b, ldr, ldr_w, ldrsw};
 use crate::patch::PatchError;
-use crate::reloc::{Reason, Reloc, Value};
+use crate::reloc::{Reason, Reloc, Remedy, Value};
 use core::fmt;
 
 /// The detour of one instruction: `ADRP`, `ADR`, or `LDR` of a literal into a general register.
@@ -65,7 +65,7 @@ impl Detour {
     ///
     /// [`NoDetour::Reloc`], [`NoDetour::Refused`] for whatever `reloc` refuses but the distance, and [`NoDetour::NoRegister`].
     pub fn new(place: Addr, word: u32, reloc: Reloc, value: Value) -> Result<Self, NoDetour> {
-        if reloc.remedy() != "a detour" {
+        if reloc.remedy() != Some(Remedy::Detour) {
             return Err(NoDetour::Reloc { reloc, place });
         }
         let refuse = |reason| NoDetour::Refused(PatchError { reloc, place, value: Some(value), reason });
