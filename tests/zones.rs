@@ -270,13 +270,16 @@ mod memory {
     use aarch64_reloc::arena::Prot;
     use aarch64_reloc::mem::{Part, Reservation, Sealed};
 
-    /// Mappings within the reservation, as the kernel counts them.
+    /// Mappings within the reservation, as the kernel counts them: what it says of this thread is not emulated by qemu, as
+    /// what it says of the process is.
     fn mappings(memory: &Reservation) -> usize {
         let (start, end) = (memory.addr().get(), memory.addr().at(memory.len()).get());
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap();
         let ends = maps.lines().filter_map(|line| line.split_once(' ')?.0.split_once('-'));
         let number = |text| u64::from_str_radix(text, 16).unwrap();
-        ends.filter(|&(low, high)| number(low) < end && number(high) > start).count()
+        let count = ends.filter(|&(low, high)| number(low) < end && number(high) > start).count();
+        assert_ne!(count, 0);
+        count
     }
 
     /// Bytes of the reservation that are in memory.
