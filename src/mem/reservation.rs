@@ -124,7 +124,7 @@ impl Reservation {
         }
         // Pages are aligned to their own size; where more is wanted there is room to move up in.
         let slack = part.align.max(self.page().bytes()) - self.page().bytes();
-        let len = (part.len.max(1) as u64).checked_add(slack).unwrap_or(u64::MAX);
+        let len = (part.len.max(1) as u64).saturating_add(slack);
         let mut zones = self.zones();
         zones.ensure_blocks();
         let taken = zones.alloc(part.prot.into(), len)?;
