@@ -1,7 +1,8 @@
-//! What a placement costs: `alloc` and `free` of one segment, by how much else lives and how torn the free space is.
+//! What a placement costs: `alloc` and `free` of one segment, by how much else lives and how torn the free space is, in one
+//! arena and in zones.
 
 use aarch64_reloc::addr::Addr;
-use aarch64_reloc::arena::{Arena, Block, PageSize, Prot, Segment};
+use aarch64_reloc::arena::{Arena, Block, PageSize, Prot, Segment, Zone, Zones};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 const BASE: Addr = Addr::new(0x7f00_0000_0000);
@@ -80,5 +81,30 @@ fn replace(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, alloc_free, replace);
+/// The same in zones, each segment in the next one.
+fn replace_in_zones(c: &mut Criterion) {
+    let mut group = c.benchmark_group("replace_in_zones");
+    for live in [100, 10_000, 100_000] {
+        let mut zones = Zones::new(vec![Block::EMPTY; 2 * live + 80], BASE, LEN, PageSize::K4, 0).unwrap();
+        let (mut lengths, mut picks) = (Lengths { seed: 3, most: 64 }, Lengths { seed: 4, most: live as u64 });
+        let mut segments: Vec<_> = Zone::ALL
+            .into_iter()
+            .cycle()
+            .take(live)
+            .map(|zone| (zone, zones.alloc(zone, 1).unwrap().segment))
+            .collect();
+        group.bench_function(BenchmarkId::from_parameter(live), |b| {
+            b.iter(|| {
+                let (zone, segment) = &mut segments[(picks.next() >> 12) as usize - 1];
+                zones.free(*segment).unwrap();
+                *segment = zones.alloc(*zone, lengths.next()).unwrap().segment;
+            });
+        });
+        segments.sort_by_key(|(_, segment)| segment.addr());
+        assert!(zones.segments().eq(segments.into_iter().map(|(_, segment)| segment)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, alloc_free, replace, replace_in_zones);
 criterion_main!(benches);

@@ -93,12 +93,12 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     /// [`ArenaError::Full`] if there is no such run; [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
     pub fn alloc(&mut self, zone: Zone, len: u64) -> Result<Taken, ArenaError> {
         let pages = self.arena.page.count(len);
-        let full = ArenaError::Full { asked: len, free: self.arena.free, largest: self.largest_free(zone) };
         let (arena, own) = self.parts(zone);
         if let Some(run) = own.fit(&arena.blocks, pages) {
             let run = own.carve(&mut arena.blocks, run, 0, pages).ok_or(arena.blocks.exhausted())?;
             return Ok(Taken { segment: arena.hold(run, zone.prot()), grown: None });
         }
+        let full = ArenaError::Full { asked: len, free: self.free_bytes(), largest: self.largest_free(zone) };
         let (run, grown) = self.grow(zone, pages, full)?;
         Ok(Taken { segment: self.arena.hold(run, zone.prot()), grown: Some(grown) })
     }
@@ -199,14 +199,14 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
 
     /// Puts `run`, a free run of `zone` joined with those beside it, where it belongs: whole stretches become nobody's.
     fn shrink(&mut self, zone: Zone, mut run: u32) -> Option<Stretch> {
-        let (stretch, total) = (self.stretch, self.arena.page.count(self.arena.len));
+        let (total, into_stretch) = (self.arena.page.count(self.arena.len), self.stretch - 1);
         let has_corridors = zone == Zone::Text && self.corridor.is_some();
         let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
         let Block { start, pages, below, above, .. } = *blocks.get(run);
         let end = start + pages;
         let corridor = Some(*blocks.get(below)).filter(|b| b.state == State::Corridor);
-        let low = corridor.map_or(start, |b| b.start).next_multiple_of(stretch);
-        let high = if end == total { end } else { end & !(stretch - 1) };
+        let low = (corridor.map_or(start, |b| b.start) + into_stretch) & !into_stretch;
+        let high = if end == total { end } else { end & !into_stretch };
         let cuts = usize::from(corridor.is_none() && start < low) + usize::from(high < end);
         // Text above goes on needing the corridor below: a piece of text shrinks at its upper end.
         let above = blocks.get(above);

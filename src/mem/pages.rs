@@ -54,10 +54,14 @@ impl Pages {
 
     /// Empties a segment that nothing uses any more and lets the reservation hand out its pages again.
     fn give_back(&self, segment: Segment) {
+        let (addr, len) = (segment.addr(), bytes(segment));
         // SAFETY: the pages are this owner's, and the callers below have seen to it that nobody uses them.
-        let emptied = unsafe { linux::discard(segment.addr(), bytes(segment)) };
-        // SAFETY: as above.
-        let closed = emptied.and_then(|()| unsafe { linux::protect(segment.addr(), bytes(segment), segment.prot()) });
+        let protect = |prot| unsafe { linux::protect(addr, len, prot) };
+        // Not executable in between: qemu goes on running its translation of code until then.
+        let closed = protect(Prot::ReadWrite)
+            // SAFETY: as above.
+            .and_then(|()| unsafe { linux::discard(addr, len) })
+            .and_then(|()| protect(segment.prot()));
         // Where the system refuses, the segment stays held, so that nobody is given pages with contents or without W^X.
         if closed.is_ok() {
             self.reservation.put_back(segment);
