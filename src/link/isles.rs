@@ -90,7 +90,8 @@ impl Isles<'_> {
         let mut first = 0_usize;
         for isle in self.table.iter_mut().take(self.len) {
             match pass {
-                Pass::Count => isle.room = 0,
+                // A pair begins at an even cell.
+                Pass::Count => isle.room = 2,
                 Pass::Reserve => {}
                 Pass::Settle => isle.room = isle.room.min(isle.cells),
             }
@@ -113,7 +114,6 @@ impl Isles<'_> {
     pub(super) fn reserve(&mut self) {
         for isle in self.table.iter_mut().take(self.len) {
             let made = isle.lists.end();
-            // One more, for a pair begins at an even cell.
             isle.cells = if made > 0 { made.saturating_add(isle.spare).saturating_add(1) } else { 0 };
         }
     }
@@ -159,7 +159,7 @@ impl Isles<'_> {
         let isle = self.table.get_mut(isle as usize).ok_or(NO_ROOM)?;
         let addr = isle.addr.ok_or(NO_ROOM)?;
         if self.pass == Pass::Count {
-            isle.room = isle.room.saturating_add(2);
+            isle.room = isle.room.saturating_add(at_most as u32);
             return Ok(addr);
         }
         let cells = self.cells.get_mut(range(isle)).ok_or(NO_ROOM)?;

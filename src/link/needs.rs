@@ -78,6 +78,6 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // One at the end of each part of the text, and up to two for each stride.
     needs.islands += 1 + pins + usize::try_from(text / STRIDE).unwrap_or(usize::MAX / 4) * 2;
     // Anything may take two cells, a call a landing pad besides.
-    needs.veneers = 3 * calls + 2 * others;
+    needs.veneers = 3 * calls + 2 * others + 2 * needs.islands;
     needs
 }
