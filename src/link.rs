@@ -27,6 +27,7 @@ mod route;
 mod scan;
 #[cfg(feature = "std")]
 mod storage;
+mod summary;
 mod symbols;
 mod tables;
 mod tally;
@@ -42,11 +43,11 @@ pub use policy::{Policy, Tags};
 pub use rescue::Stranded;
 #[cfg(feature = "std")]
 pub use storage::Storage;
+pub use summary::{Rungs, Summary};
 pub use tables::{First, Output, Placed, Segment, Tables, Target};
 
 use crate::addr::Addr;
 use crate::arena::Prot;
-use core::fmt;
 
 /// An object to be linked, under the name that failures call it by.
 #[derive(Clone, Copy, Debug)]
@@ -105,66 +106,6 @@ pub fn each<E>(mut place: impl FnMut(&Request) -> Result<Addr, E>) -> impl FnMut
         for request in requests {
             request.size = request.most;
             request.addr = place(request)?;
-        }
-        Ok(())
-    }
-}
-
-/// A plan in numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Summary {
-    /// Relocations checked.
-    pub relocations: usize,
-    /// How those that refer to something are brought there.
-    pub rungs: Rungs,
-    /// Slots of the GOT.
-    pub slots: usize,
-    /// Veneers, each for all calls to one target from around it.
-    pub veneers: usize,
-    /// Hops, each for all conditional branches to one target from around it. Where a veneer is one `B`, it is the hop too.
-    pub hops: usize,
-    /// Detours, each for one place.
-    pub detours: usize,
-    /// Landing pads.
-    pub pads: usize,
-}
-
-/// References by the rung of the rescue that they take, the cheapest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rungs {
-    /// To the target itself.
-    pub direct: usize,
-    /// To a slot of the GOT, because the object wants one.
-    pub slot: usize,
-    /// Calls through a veneer.
-    pub veneer: usize,
-    /// Conditional branches through a hop.
-    pub hop: usize,
-    /// Instructions that became a detour.
-    pub detour: usize,
-    /// Weak references to nothing.
-    pub nothing: usize,
-}
-
-/// One line for what was checked, and one for each rung that was taken.
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { relocations, rungs, slots, veneers, hops, detours, pads } = *self;
-        write!(f, "{relocations} relocations, {slots} GOT slots")?;
-        for (count, made, way) in [
-            (rungs.direct, None, "direct"),
-            (rungs.slot, None, "by the GOT"),
-            (rungs.veneer, Some(veneers), "veneers"),
-            (rungs.hop, Some(hops), "hops"),
-            (rungs.detour, Some(detours), "detours"),
-            (rungs.nothing, None, "to nothing"),
-            (pads, None, "landing pads"),
-        ] {
-            match made {
-                _ if count == 0 => {}
-                None => write!(f, "\n{count:8} {way}")?,
-                Some(made) => write!(f, "\n{count:8} through {made} {way}")?,
-            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
 use aarch64_reloc::link::{
     Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Part, Pin,
-    Plan, Policy, Problem, Refused, Relocation, Request, Section, Storage, Symbol, Tables, each, measure,
+    Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables, each, measure,
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
@@ -144,6 +144,7 @@ struct Image {
     segments: Vec<(u64, Vec<u8>)>,
     slots: usize,
     veneers: usize,
+    rungs: Rungs,
     symbols: Vec<(String, u64)>,
 }
 
@@ -207,7 +208,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         Err(error) => panic!("{error}"),
     };
     assert!(failures.is_empty(), "{failures:?}");
-    let (slots, veneers) = (plan.summary().slots, plan.summary().veneers);
+    let (slots, veneers, rungs) = (plan.summary().slots, plan.summary().veneers, plan.summary().rungs);
     let symbols = plan.symbols().map(|found| (found.symbol.name.to_owned(), found.addr.get())).collect();
     let places: Vec<_> = plan.segments().iter().map(|segment| (segment.addr(), segment.size() as usize)).collect();
     let mut bytes: Vec<_> = places.iter().map(|(_, size)| vec![0xee; *size]).collect();
@@ -215,7 +216,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         bytes.iter_mut().zip(&places).map(|(bytes, (addr, _))| patch::Section::new(bytes, *addr)).collect();
     plan.commit(&mut memory).unwrap();
     let segments = places.iter().map(|(addr, _)| addr.get()).zip(bytes).collect();
-    Ok(Image { segments, slots, veneers, symbols })
+    Ok(Image { segments, slots, veneers, rungs, symbols })
 }
 
 /// The causes for which a link is refused.
@@ -774,6 +775,89 @@ mod veneers {
         let setup = Setup { pins: &[("away", TEXT + (1 << 30))], ..Setup::default() };
         let object = call(".text", "away", Reloc::CONDBR19, insn::b_cond(1));
         assert_eq!(causes(vec![object], &setup), ["Stranded"]);
+    }
+}
+
+mod islands {
+    use super::*;
+
+    /// Where the conditional branch at `addr` goes, its offset being the `bits` bits from bit 5 on.
+    fn conditional(image: &Image, addr: u64, bits: u32) -> u64 {
+        let field = image.word(addr) << (32 - 5 - bits);
+        addr.wrapping_add_signed(i64::from(field.cast_signed() >> (32 - bits)) * 4)
+    }
+
+    /// In `first`, 3 MiB of text before the target of the conditional branch `word` at its end.
+    fn branch_over(first: &'static str, reloc: Reloc, word: u32) -> Made {
+        let mut object = Made::default();
+        let from = object.named_text(first, &[insn::NOP, word]);
+        object.function("from", from);
+        let after = object.named_text(first, &[insn::NOP]);
+        object.function("after", after);
+        object.add(".text.between", Prot::ReadExec, Content::Zeros(3 << 20));
+        let to = object.named_text(".text.to", &[insn::NOP]);
+        let target = object.function("to", to);
+        object.relocate(from, 4, reloc, target, 0);
+        object
+    }
+
+    #[test]
+    fn a_conditional_branch_has_its_hop_right_behind_it() {
+        for (reloc, word, bits) in
+            [(Reloc::CONDBR19, insn::cbz(Reg::X0), 19), (Reloc::TSTBR14, insn::tbz(Reg::X0, 40), 14)]
+        {
+            let image = link(vec![branch_over(".text.from", reloc, word)], &Setup::default()).unwrap();
+            let from = image.symbol("from");
+            let hop = conditional(&image, from + 4, bits);
+            assert!(hop > from && hop < image.symbol("after"), "{hop:#x}");
+            assert_eq!(image.target(hop), image.symbol("to"));
+            assert_eq!(image.rungs.hop, 1);
+        }
+    }
+
+    #[test]
+    fn what_reaches_needs_no_island() {
+        let object = branch_over(".text.from", Reloc::JUMP26, insn::b());
+        let image = link(vec![object], &Setup::default()).unwrap();
+        let from = image.symbol("from");
+        assert_eq!((image.target(from + 4), image.symbol("after")), (image.symbol("to"), from + 8));
+    }
+
+    #[test]
+    fn pieces_of_init_stay_together() {
+        // `.init` is one function in pieces: no island may part it, so the nearest must do.
+        let object = branch_over(".init", Reloc::CONDBR19, insn::b_cond(1));
+        assert_eq!(causes(vec![object], &Setup::default()), ["Stranded"]);
+        let object = branch_over(".init", Reloc::JUMP26, insn::b());
+        let image = link(vec![object], &Setup::default()).unwrap();
+        assert_eq!(image.symbol("after"), image.symbol("from") + 8);
+    }
+
+    #[test]
+    fn a_segment_that_gets_no_more_than_it_needs_side_by_side_says_what_is_missing() {
+        // The data lie elsewhere, and only `each` gives the text what that takes.
+        let object = one(insn::adrp(Reg::X0), Reloc::ADR_PREL_PG_HI21, 0, |object| {
+            let data = object.add(".data", Prot::ReadWrite, Content::Bytes(&[1; 8]));
+            object.named("datum", Binding::Global, Definition::Section { index: data, offset: 0 })
+        });
+        let inputs = [Input { name: "apart.o", object }];
+        let plan = |most: bool| {
+            let mut storage = Storage::new(measure(&inputs, 0));
+            let place = |requests: &mut [Request]| {
+                for request in requests {
+                    request.size = if most { request.most } else { request.size };
+                    request.addr = Addr::new(if request.prot == Prot::ReadExec { TEXT } else { FAR & !0xfff });
+                }
+                Ok::<_, &str>(())
+            };
+            let mut lines = Vec::new();
+            let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+            let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report);
+            plan.map(|plan| plan.summary().rungs.detour).map_err(|_| lines)
+        };
+        assert_eq!(plan(true), Ok(1));
+        let lines = plan(false).unwrap_err();
+        assert!(lines[0].ends_with("island is full: all 0 cells are in use (symbol 'datum')"), "{lines:?}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a relocation of an object is given: the target itself, a slot of the GOT, or what stands in an island.
 
-use super::Rungs;
 use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
@@ -47,21 +46,6 @@ pub(super) enum Action {
     Replace(u32),
     /// The same, by a branch to a detour.
     Detour(u32),
-}
-
-impl Rungs {
-    /// Counts what is done for a reference.
-    pub(super) fn count(&mut self, action: Action) {
-        let rung = match action {
-            Action::Patch(Value::Addr(_)) => &mut self.direct,
-            Action::Patch(Value::Slot(_) | Value::Offset(_)) => &mut self.slot,
-            Action::Lead(_, Remedy::Hop) => &mut self.hop,
-            Action::Lead(..) => &mut self.veneer,
-            Action::Replace(_) => &mut self.nothing,
-            Action::Detour(_) => &mut self.detour,
-        };
-        *rung += 1;
-    }
 }
 
 /// The ledgers that references are routed through.

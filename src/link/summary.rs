@@ -1,0 +1,80 @@
+//! A plan in numbers: what was checked, and by which rung of the rescue each reference goes.
+
+use super::route::Action;
+use crate::reloc::{Remedy, Value};
+use core::fmt;
+
+/// A plan in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Relocations checked.
+    pub relocations: usize,
+    /// How those that refer to something are brought there.
+    pub rungs: Rungs,
+    /// Slots of the GOT.
+    pub slots: usize,
+    /// Veneers, each for all calls to one target from around it.
+    pub veneers: usize,
+    /// Hops, each for all conditional branches to one target from around it. Where a veneer is one `B`, it is the hop too.
+    pub hops: usize,
+    /// Detours, each for one place.
+    pub detours: usize,
+    /// Landing pads.
+    pub pads: usize,
+}
+
+/// References by the rung of the rescue that they take, the cheapest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rungs {
+    /// To the target itself.
+    pub direct: usize,
+    /// To a slot of the GOT, because the object wants one.
+    pub slot: usize,
+    /// Calls through a veneer.
+    pub veneer: usize,
+    /// Conditional branches through a hop.
+    pub hop: usize,
+    /// Instructions that became a detour.
+    pub detour: usize,
+    /// Weak references to nothing.
+    pub nothing: usize,
+}
+
+impl Rungs {
+    /// Counts what is done for a reference.
+    pub(super) fn count(&mut self, action: Action) {
+        let rung = match action {
+            Action::Patch(Value::Addr(_)) => &mut self.direct,
+            Action::Patch(Value::Slot(_) | Value::Offset(_)) => &mut self.slot,
+            Action::Lead(_, Remedy::Hop) => &mut self.hop,
+            Action::Lead(..) => &mut self.veneer,
+            Action::Replace(_) => &mut self.nothing,
+            Action::Detour(_) => &mut self.detour,
+        };
+        *rung += 1;
+    }
+}
+
+/// One line for what was checked, and one for each rung that was taken.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { relocations, rungs, slots, veneers, hops, detours, pads } = *self;
+        write!(f, "{relocations} relocations, {slots} GOT slots")?;
+        for (count, made, way) in [
+            (rungs.direct, None, "direct"),
+            (rungs.slot, None, "by the GOT"),
+            (rungs.veneer, Some(veneers), "veneers"),
+            (rungs.hop, Some(hops), "hops"),
+            (rungs.detour, Some(detours), "detours"),
+            (rungs.nothing, None, "to nothing"),
+            (pads, None, "landing pads"),
+        ] {
+            match made {
+                _ if count == 0 => {}
+                None => write!(f, "\n{count:8} {way}")?,
+                Some(made) => write!(f, "\n{count:8} through {made} {way}")?,
+            }
+        }
+        Ok(())
+    }
+}
