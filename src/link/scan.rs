@@ -150,9 +150,10 @@ impl Spans {
             _ => None,
         };
         let from = layout.output_of(section);
-        // Until they are placed, output sections begin at the address 0.
         if from == to && target.state == State::Defined {
-            return Lies::At(addr.plus(addend).distance_from(place));
+            // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
+            let start = layout.section_addr(target.section).unwrap_or_default();
+            return Lies::At(start.plus(addr.get().cast_signed()).plus(addend).distance_from(place));
         }
         let outputs = layout.outputs();
         let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));
