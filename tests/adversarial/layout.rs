@@ -1,0 +1,145 @@
+//! Where everything goes: at random, and where a field is just long enough, or just not.
+
+use super::program::{Program, Target};
+use aarch64_reloc::arena::PageSize;
+
+/// Room that is left above every section for what the linker may put there.
+pub const MARGIN: u64 = 0x1_0000;
+
+/// The addresses of a link, all chosen by the test.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Of the output sections of the program.
+    pub outputs: Vec<u64>,
+    pub externals: Vec<u64>,
+    pub got: u64,
+    /// Of the segment for what has no address of its own.
+    pub rest: u64,
+}
+
+/// The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[(self.next() % from.len() as u64) as usize]
+    }
+
+    /// Once in `of` times.
+    pub fn chance(&mut self, of: u64) -> bool {
+        self.next() % of == 0
+    }
+}
+
+const LANDMARKS: [u64; 10] = [
+    0x1_0000,
+    0x40_0000,
+    1 << 27,
+    1 << 31,
+    1 << 32,
+    0x5555_5555_0000,
+    0x7fff_f7f0_0000,
+    1 << 47,
+    0xffff_8000_0000_0000,
+    0xffff_ffff_ffe0_0000,
+];
+
+/// How far apart fields let two things be.
+const DISTANCES: [i64; 11] =
+    [0, 1 << 15, 1 << 16, 1 << 20, 1 << 27, 1 << 28, 1 << 31, 1 << 32, 5 << 30, 1 << 45, 1 << 47];
+
+const STEPS: [i64; 15] = [0, 1, 2, 3, 4, 8, 16, 0xff0, 0xffc, 0x1000, 0x1004, 0x2000, 0x1_0000, 0x10_0000, 0x12_3450];
+
+impl Layout {
+    /// A layout of `program`.
+    pub fn random(program: &Program, random: &mut Random) -> Self {
+        loop {
+            let mut layout = Self::scattered(program, random);
+            for _ in 0..random.next() % 4 {
+                layout.aim(program, random);
+            }
+            if layout.is_possible(program) {
+                return layout;
+            }
+        }
+    }
+
+    /// Everything somewhere near something else, or anywhere.
+    fn scattered(program: &Program, random: &mut Random) -> Self {
+        let base = if random.chance(4) { random.next() } else { random.pick(&LANDMARKS) };
+        // Mostly what must be near is near: a link that fails shows nothing of the bytes.
+        let apart = random.pick(&[0, 0, 1, 2, 3, 8]);
+        let mut far = |near: u64, size: u64, align: u64| {
+            let at = match random.next() % 8 {
+                0 if apart > 2 => random.next(),
+                1 if apart > 1 => random.pick(&LANDMARKS),
+                2 if apart > 0 => beside(near, random),
+                _ => near.wrapping_add(random.next() % (1 << 24)),
+            };
+            at.min(u64::MAX - size - 2 * MARGIN) & !(align - 1)
+        };
+        let mut outputs: Vec<_> = program.outputs.iter().map(|output| far(base, output.size, output.align)).collect();
+        let got = far(base, MARGIN, 8);
+        let rest = far(base, MARGIN, PageSize::K4.bytes());
+        let externals = program.externals.iter().map(|_| far(base, 8, 8)).collect();
+        // Nothing rescues what tells how to unwind.
+        let text = program.outputs.iter().position(|output| output.name == ".text").map(|text| outputs[text]);
+        for (output, at) in program.outputs.iter().zip(&mut outputs) {
+            if output.name == ".eh_frame" && !random.chance(8) {
+                let near = text.unwrap_or(base).wrapping_add(random.next() % (1 << 30));
+                *at = near.min(u64::MAX - output.size - 2 * MARGIN) & !(output.align - 1);
+            }
+        }
+        Self { outputs, externals, got, rest }
+    }
+
+    /// Moves the target of some reference to the end of some field's reach, or just past it.
+    fn aim(&mut self, program: &Program, random: &mut Random) {
+        let reference = &program.references[random.next() as usize % program.references.len()];
+        let place = self.outputs[reference.output].wrapping_add(reference.offset);
+        let to = beside(place, random).wrapping_sub(reference.addend.cast_unsigned());
+        let is_got = matches!(reference.code.0, 309..=313);
+        match reference.target {
+            _ if is_got => self.got = to & !7,
+            Target::In { output, offset } if output != reference.output => {
+                self.outputs[output] = to.wrapping_sub(offset) & !(program.outputs[output].align - 1);
+            }
+            Target::External(external) => self.externals[external] = to & !3,
+            _ => self.rest = beside(place, random) & !0xfff,
+        }
+    }
+
+    /// Whether nothing overlaps, nor goes round the end of the address space.
+    fn is_possible(&self, program: &Program) -> bool {
+        let outputs = self.outputs.iter().zip(&program.outputs).map(|(&at, output)| (at, output.size + MARGIN));
+        let mut all: Vec<_> = outputs.chain([(self.got, MARGIN), (self.rest, MARGIN)]).collect();
+        all.extend(self.externals.iter().map(|&at| (at, 8)));
+        all.sort_unstable();
+        all.iter().all(|&(at, size)| at.checked_add(size).is_some())
+            && all.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+    }
+
+    /// `S` of `target`.
+    pub fn symbol(&self, target: Target) -> u64 {
+        match target {
+            Target::In { output, offset } => self.outputs[output].wrapping_add(offset),
+            Target::External(external) => self.externals[external],
+            Target::Absolute(number) => number,
+            Target::Nothing(_) => 0,
+        }
+    }
+}
+
+/// An address that some field just reaches from `near`, or just not.
+fn beside(near: u64, random: &mut Random) -> u64 {
+    let distance = random.pick(&DISTANCES).wrapping_add(random.pick(&STEPS) * random.pick(&[-1, 1]));
+    near.wrapping_add_signed(distance * random.pick(&[-1, 1]))
+}
