@@ -16,6 +16,7 @@ mod oracle;
 mod program;
 
 use aarch64_reloc::addr::Addr;
+use aarch64_reloc::arena::Prot;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{Cause, Failure, Input, Options, Pin, Plan, Policy, Refused, Storage, each, measure};
 use aarch64_reloc::patch::Section;
@@ -23,7 +24,7 @@ use aarch64_reloc::reloc::Reason;
 use layout::{Layout, Random};
 use objects::VARIANTS;
 use oracle::{Image, Oracle, Verdict};
-use program::{NOWHERE, Program};
+use program::{EXECUTABLE, NOWHERE, Program, READ_ONLY, WRITABLE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
@@ -53,9 +54,10 @@ fn programs() -> Vec<Program> {
 fn link(program: &Program, layout: &Layout, policy: Policy) -> Result<Image, Refusals> {
     let inputs: Vec<_> =
         program.files.iter().map(|(name, file)| Input { name, object: Elf::parse(file).unwrap() }).collect();
-    let named = program.outputs.iter().map(|output| &*output.name).zip(&layout.outputs);
-    let pins: Vec<_> =
-        named.chain([(".got", &layout.got)]).map(|(section, &at)| Pin { section, addr: Addr::new(at) }).collect();
+    let named =
+        || program.outputs.iter().map(|output| &*output.name).zip(&layout.outputs).chain([(".got", &layout.got)]);
+    let pinned = named().filter(|_| layout.segments.is_none());
+    let pins: Vec<_> = pinned.map(|(section, &at)| Pin { section, addr: Addr::new(at) }).collect();
     let mut storage = Storage::new(measure(&inputs, pins.len()));
     let mut refusals = Refusals::new();
     let report = &mut |failure: &Failure<'_>| {
@@ -73,15 +75,26 @@ fn link(program: &Program, layout: &Layout, policy: Policy) -> Result<Image, Ref
         assert!(external.is_some() || name.ends_with(NOWHERE), "{name}");
         external.map(|at| Addr::new(layout.externals[at]))
     };
-    let rest = each(|_| Ok::<_, Infallible>(Addr::new(layout.rest)));
+    let segments = layout.segments.unwrap_or([layout.plt; 3]);
+    let place = each(|request| {
+        Ok::<_, Infallible>(Addr::new(match request.prot {
+            Prot::ReadExec => segments[EXECUTABLE],
+            Prot::Read => segments[READ_ONLY],
+            Prot::ReadWrite => segments[WRITABLE],
+        }))
+    });
     let options = Options { pins: &pins, policy };
-    let mut plan = match Plan::new(&inputs, &options, storage.lend(), &mut resolve, rest, report) {
+    let mut plan = match Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report) {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
             assert_eq!(count, refusals.len());
             return Err(refusals);
         }
     };
+    for (name, &addr) in named() {
+        let output = plan.outputs().iter().find(|output| output.name() == name && output.size() > 0);
+        assert!(output.is_none_or(|output| output.addr().get() == addr), "{name} is not at {addr:#x} but {output:x?}");
+    }
     let places: Vec<_> = plan.segments().iter().map(|segment| (segment.addr(), segment.in_file() as usize)).collect();
     let mut bytes: Vec<_> = places.iter().map(|&(_, size)| vec![0xee; size]).collect();
     let mut memory: Vec<_> = bytes.iter_mut().zip(&places).map(|(bytes, place)| Section::new(bytes, place.0)).collect();

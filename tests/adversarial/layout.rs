@@ -1,10 +1,12 @@
 //! Where everything goes: at random, and where a field is just long enough, or just not.
 
-use super::program::{Program, Target};
-use aarch64_reloc::arena::PageSize;
+use super::program::{EXECUTABLE, Program, Target, WRITABLE};
 
 /// Room that is left above every section for what the linker may put there.
 pub const MARGIN: u64 = 0x1_0000;
+
+/// What the addresses of segments are multiples of: no output section of the objects wants more.
+const SEGMENT_ALIGN: u64 = 16;
 
 /// The addresses of a link, all chosen by the test.
 #[derive(Clone, Debug)]
@@ -13,8 +15,10 @@ pub struct Layout {
     pub outputs: Vec<u64>,
     pub externals: Vec<u64>,
     pub got: u64,
-    /// Of the segment for what has no address of its own.
-    pub rest: u64,
+    /// Of the veneers.
+    pub plt: u64,
+    /// Of the segments, by protection: executable, read-only, writable; where nothing is pinned.
+    pub segments: Option<[u64; 3]>,
 }
 
 /// The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
@@ -63,6 +67,9 @@ impl Layout {
     pub fn random(program: &Program, random: &mut Random) -> Self {
         loop {
             let mut layout = Self::scattered(program, random);
+            if random.chance(4) {
+                layout.line_up(program);
+            }
             for _ in 0..random.next() % 4 {
                 layout.aim(program, random);
             }
@@ -88,7 +95,7 @@ impl Layout {
         };
         let mut outputs: Vec<_> = program.outputs.iter().map(|output| far(base, output.size, output.align)).collect();
         let got = far(base, MARGIN, 8);
-        let rest = far(base, MARGIN, PageSize::K4.bytes());
+        let plt = far(base, MARGIN, 0x1000);
         let externals = program.externals.iter().map(|_| far(base, 8, 8)).collect();
         // Nothing rescues what tells how to unwind.
         let text = program.outputs.iter().position(|output| output.name == ".text").map(|text| outputs[text]);
@@ -98,7 +105,7 @@ impl Layout {
                 *at = near.min(u64::MAX - output.size - 2 * MARGIN) & !(output.align - 1);
             }
         }
-        Self { outputs, externals, got, rest }
+        Self { outputs, externals, got, plt, segments: None }
     }
 
     /// Moves the target of some reference to the end of some field's reach, or just past it.
@@ -108,19 +115,63 @@ impl Layout {
         let to = beside(place, random).wrapping_sub(reference.addend.cast_unsigned());
         let is_got = matches!(reference.code.0, 309..=313);
         match reference.target {
-            _ if is_got => self.got = to & !7,
+            _ if is_got && self.segments.is_none() => self.got = to & !7,
+            Target::In { output, offset } if self.segments.is_some() => {
+                self.move_segment(program, output, to.wrapping_sub(self.outputs[output]).wrapping_sub(offset));
+            }
             Target::In { output, offset } if output != reference.output => {
                 self.outputs[output] = to.wrapping_sub(offset) & !(program.outputs[output].align - 1);
             }
             Target::External(external) => self.externals[external] = to & !3,
-            _ => self.rest = beside(place, random) & !0xfff,
+            _ if self.segments.is_some() => {}
+            _ => self.plt = beside(place, random) & !0xfff,
         }
+    }
+
+    /// Puts the output sections of each protection in a row: the slots, what has bytes, zeros; the veneers after text.
+    fn line_up(&mut self, program: &Program) {
+        let mut segments = [0; 3];
+        for (kind, segment) in segments.iter_mut().enumerate() {
+            let mut row: Vec<_> = (0..self.outputs.len()).filter(|&at| program.outputs[at].kind() == kind).collect();
+            row.sort_by_key(|&at| program.outputs[at].bytes.is_empty());
+            let first = row.first().map_or(self.got, |&at| self.outputs[at]);
+            *segment = first.min(u64::MAX - 16 * MARGIN) & !(SEGMENT_ALIGN - 1);
+            let mut next = *segment;
+            if kind == WRITABLE {
+                self.got = next;
+                next += program.slots() as u64 * 8;
+            }
+            for at in row {
+                self.outputs[at] = next.next_multiple_of(program.outputs[at].align);
+                next = self.outputs[at] + program.outputs[at].size;
+            }
+            if kind == EXECUTABLE {
+                self.plt = next.next_multiple_of(16);
+            }
+        }
+        self.segments = Some(segments);
+    }
+
+    /// Moves the segment of the output section `moved`.
+    fn move_segment(&mut self, program: &Program, moved: usize, distance: u64) {
+        let (kind, distance) = (program.outputs[moved].kind(), distance & !(SEGMENT_ALIGN - 1));
+        for (at, output) in self.outputs.iter_mut().zip(&program.outputs) {
+            if output.kind() == kind {
+                *at = at.wrapping_add(distance).min(u64::MAX - 16 * MARGIN);
+            }
+        }
+        self.line_up(program);
     }
 
     /// Whether nothing overlaps, nor goes round the end of the address space.
     fn is_possible(&self, program: &Program) -> bool {
-        let outputs = self.outputs.iter().zip(&program.outputs).map(|(&at, output)| (at, output.size + MARGIN));
-        let mut all: Vec<_> = outputs.chain([(self.got, MARGIN), (self.rest, MARGIN)]).collect();
+        let mut all: Vec<_> = match self.segments {
+            Some(segments) => segments.map(|at| (at, 8 * MARGIN)).to_vec(),
+            None => {
+                let outputs = self.outputs.iter().zip(&program.outputs).map(|(&at, output)| (at, output.size + MARGIN));
+                outputs.chain([(self.got, MARGIN), (self.plt, MARGIN)]).collect()
+            }
+        };
         all.extend(self.externals.iter().map(|&at| (at, 8)));
         all.sort_unstable();
         all.iter().all(|&(at, size)| at.checked_add(size).is_some())

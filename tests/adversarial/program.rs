@@ -1,16 +1,13 @@
 //! Objects as crate `object` reads them, put together as the ABI says, in the test's own words: what is where, and what
 //! refers to what.
 
-use object::elf::{
-    R_AARCH64_ABS16, R_AARCH64_ABS64, R_AARCH64_PREL16, R_AARCH64_PREL64, RelocationType, SHF_ALLOC, SHF_EXECINSTR,
-    SHF_WRITE,
-};
+use object::elf::*;
 use object::read::elf::ElfFile64;
 use object::{
     Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationFlags, RelocationTarget, SectionFlags,
     SectionKind, SymbolKind, SymbolSection,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The name that no library knows.
 pub const NOWHERE: &str = "nowhere";
@@ -103,6 +100,16 @@ impl Program {
         program
     }
 
+    /// How many symbols have a slot: those that are wanted in one, and those from outside that are called.
+    pub fn slots(&self) -> usize {
+        let wants = |reference: &&Reference| match reference.code {
+            R_AARCH64_ADR_GOT_PAGE | R_AARCH64_LD64_GOT_LO12_NC | R_AARCH64_GOT_LD_PREL19 => true,
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 => matches!(reference.target, Target::External(_)),
+            _ => false,
+        };
+        self.references.iter().filter(wants).map(|reference| reference.target).collect::<HashSet<_>>().len()
+    }
+
     /// Appends the loaded sections of `file`: for each its output section, and the offset there.
     fn place(&mut self, file: &ElfFile64<'_>) -> HashMap<usize, (usize, u64)> {
         let mut placed = HashMap::new();
@@ -187,7 +194,20 @@ impl Program {
     }
 }
 
+/// The kinds of output sections, each of which makes one segment.
+pub const EXECUTABLE: usize = 0;
+pub const READ_ONLY: usize = 1;
+pub const WRITABLE: usize = 2;
+
 impl Output {
+    pub fn kind(&self) -> usize {
+        match (self.executable, self.writable) {
+            (true, _) => EXECUTABLE,
+            (false, false) => READ_ONLY,
+            (false, true) => WRITABLE,
+        }
+    }
+
     fn append(&mut self, bytes: &[u8], size: u64, align: u64) -> u64 {
         let offset = self.size.next_multiple_of(align);
         if !bytes.is_empty() {
