@@ -1,6 +1,7 @@
 //! Where everything goes: at random, and where a field is just long enough, or just not.
 
 use super::program::{EXECUTABLE, Program, Target, WRITABLE};
+use aarch64_reloc::link::{Policy, Tags};
 
 /// Room that is left above every section for what the linker may put there.
 pub const MARGIN: u64 = 0x1_0000;
@@ -43,6 +44,14 @@ impl Random {
     }
 }
 
+/// Rungs, mostly all of them.
+pub fn policy(random: &mut Random) -> Policy {
+    let mut some = || !random.chance(8);
+    let (veneers, hops, detours, scratch, execute_only) = (some(), some(), some(), some(), !some());
+    let (landing_pads, tags) = (random.chance(4), random.pick(&[Tags::Keep, Tags::Keep, Tags::Strip, Tags::Refuse]));
+    Policy { veneers, hops, detours, scratch, landing_pads, execute_only, tags }
+}
+
 const LANDMARKS: [u64; 10] = [
     0x1_0000,
     0x40_0000,
@@ -64,14 +73,14 @@ const STEPS: [i64; 15] = [0, 1, 2, 3, 4, 8, 16, 0xff0, 0xffc, 0x1000, 0x1004, 0x
 
 impl Layout {
     /// A layout of `program`.
-    pub fn random(program: &Program, random: &mut Random) -> Self {
+    pub fn random(program: &Program, policy: Policy, random: &mut Random) -> Self {
         loop {
             let mut layout = Self::scattered(program, random);
             if random.chance(4) {
-                layout.line_up(program);
+                layout.line_up(program, policy);
             }
             for _ in 0..random.next() % 4 {
-                layout.aim(program, random);
+                layout.aim(program, policy, random);
             }
             if layout.is_possible(program) {
                 return layout;
@@ -109,7 +118,7 @@ impl Layout {
     }
 
     /// Moves the target of some reference to the end of some field's reach, or just past it.
-    fn aim(&mut self, program: &Program, random: &mut Random) {
+    fn aim(&mut self, program: &Program, policy: Policy, random: &mut Random) {
         let reference = &program.references[random.next() as usize % program.references.len()];
         let place = self.outputs[reference.output].wrapping_add(reference.offset);
         let to = beside(place, random).wrapping_sub(reference.addend.cast_unsigned());
@@ -117,7 +126,7 @@ impl Layout {
         match reference.target {
             _ if is_got && self.segments.is_none() => self.got = to & !7,
             Target::In { output, offset } if self.segments.is_some() => {
-                self.move_segment(program, output, to.wrapping_sub(self.outputs[output]).wrapping_sub(offset));
+                self.move_segment(program, policy, output, to.wrapping_sub(self.outputs[output]).wrapping_sub(offset));
             }
             Target::In { output, offset } if output != reference.output => {
                 self.outputs[output] = to.wrapping_sub(offset) & !(program.outputs[output].align - 1);
@@ -129,7 +138,7 @@ impl Layout {
     }
 
     /// Puts the output sections of each protection in a row: the slots, what has bytes, zeros; the veneers after text.
-    fn line_up(&mut self, program: &Program) {
+    fn line_up(&mut self, program: &Program, policy: Policy) {
         let mut segments = [0; 3];
         for (kind, segment) in segments.iter_mut().enumerate() {
             let mut row: Vec<_> = (0..self.outputs.len()).filter(|&at| program.outputs[at].kind() == kind).collect();
@@ -139,7 +148,7 @@ impl Layout {
             let mut next = *segment;
             if kind == WRITABLE {
                 self.got = next;
-                next += program.slots() as u64 * 8;
+                next += program.slots(policy) as u64 * 8;
             }
             for at in row {
                 self.outputs[at] = next.next_multiple_of(program.outputs[at].align);
@@ -153,14 +162,14 @@ impl Layout {
     }
 
     /// Moves the segment of the output section `moved`.
-    fn move_segment(&mut self, program: &Program, moved: usize, distance: u64) {
+    fn move_segment(&mut self, program: &Program, policy: Policy, moved: usize, distance: u64) {
         let (kind, distance) = (program.outputs[moved].kind(), distance & !(SEGMENT_ALIGN - 1));
         for (at, output) in self.outputs.iter_mut().zip(&program.outputs) {
             if output.kind() == kind {
                 *at = at.wrapping_add(distance).min(u64::MAX - 16 * MARGIN);
             }
         }
-        self.line_up(program);
+        self.line_up(program, policy);
     }
 
     /// Whether nothing overlaps, nor goes round the end of the address space.

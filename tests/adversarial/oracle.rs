@@ -3,7 +3,7 @@
 use super::follow::{Memory, State, takes};
 use super::layout::{Layout, MARGIN, Random};
 use super::program::{Program, Reference, Target, size};
-use aarch64_reloc::link::Policy;
+use aarch64_reloc::link::{Policy, Tags};
 use object::elf::*;
 use std::collections::HashMap;
 
@@ -68,6 +68,36 @@ fn range(code: RelocationType) -> (i64, i64) {
     }
 }
 
+fn covers(code: RelocationType, x: u64) -> bool {
+    let (least, greatest) = range(code);
+    (least..=greatest).contains(&x.cast_signed())
+}
+
+/// Whether `X` is measured from the place, and of an address.
+fn is_relative(code: RelocationType) -> bool {
+    matches!(
+        code,
+        R_AARCH64_TSTBR14
+            | R_AARCH64_CONDBR19
+            | R_AARCH64_LD_PREL_LO19
+            | R_AARCH64_ADR_PREL_LO21
+            | R_AARCH64_CALL26
+            | R_AARCH64_JUMP26
+            | R_AARCH64_ADR_PREL_PG_HI21
+            | R_AARCH64_PREL32
+            | R_AARCH64_PREL16
+            | R_AARCH64_PREL64
+    )
+}
+
+/// Bits 63:56 are copies of bit 55.
+fn untagged(addr: u64) -> u64 {
+    ((addr << 8).cast_signed() >> 8).cast_unsigned()
+}
+
+/// Bytes that the islands of a program stay below.
+const ISLAND: u64 = 0x4000;
+
 /// What is to be judged.
 #[derive(Debug)]
 pub struct Oracle<'p> {
@@ -82,14 +112,29 @@ impl Oracle<'_> {
         self.layout.outputs[reference.output].wrapping_add(reference.offset)
     }
 
-    /// `S + A`.
+    /// `S + A`, without its tag where that is what is measured.
     pub fn target(&self, reference: &Reference) -> u64 {
+        let whole = self.whole(reference);
+        let strips = self.policy.tags == Tags::Strip && is_relative(reference.code) && !self.has_slot(reference);
+        if strips { untagged(whole) } else { whole }
+    }
+
+    /// `S + A`.
+    fn whole(&self, reference: &Reference) -> u64 {
         self.layout.symbol(reference.target).wrapping_add_signed(reference.addend)
+    }
+
+    fn is_text(&self, target: Target) -> bool {
+        matches!(target, Target::In { output, .. } if self.program.outputs[output].executable)
+    }
+
+    /// Whether an island may come before the output section: it follows text whose branches have one right after it.
+    fn is_moved(&self, output: usize) -> bool {
+        self.layout.segments.is_some() && self.program.outputs[output].name == "other_text"
     }
 
     /// Whether the field at the place of `reference` holds `target`.
     fn holds(&self, reference: &Reference, target: u64) -> bool {
-        let (least, greatest) = range(reference.code);
         let place = self.place(reference);
         let x = match reference.code {
             R_AARCH64_ADR_PREL_PG_HI21 | R_AARCH64_ADR_GOT_PAGE => (target & !0xfff).wrapping_sub(place & !0xfff),
@@ -105,7 +150,7 @@ impl Oracle<'_> {
             | R_AARCH64_MOVW_UABS_G3 => target,
             _ => target.wrapping_sub(place),
         };
-        (least..=greatest).contains(&x.cast_signed())
+        covers(reference.code, x)
     }
 
     /// What `S + A` must be a multiple of.
@@ -128,19 +173,82 @@ impl Oracle<'_> {
         }
     }
 
+    /// Bytes by which the place may lie above where it is thought to be.
+    pub fn slack(&self, reference: &Reference) -> u64 {
+        if self.is_moved(reference.output) { MARGIN } else { 0 }
+    }
+
     pub fn verdict(&self, reference: &Reference) -> Verdict {
-        let is_call = matches!(reference.code, R_AARCH64_CALL26 | R_AARCH64_JUMP26);
-        match reference.code {
+        let Policy { veneers, hops, detours, scratch, execute_only, tags, .. } = self.policy;
+        let &Reference { code, target, before, output, .. } = reference;
+        let to = self.target(reference);
+        let direct = match code {
             R_AARCH64_ADR_GOT_PAGE | R_AARCH64_GOT_LD_PREL19 => self.holds_in(reference, self.layout.got),
-            _ if matches!(reference.target, Target::Nothing(_)) => Verdict::Fits,
-            _ if self.target(reference) % self.alignment(reference) != 0 => Verdict::Far,
-            _ if is_call && matches!(reference.target, Target::External(_)) => {
-                self.holds_in(reference, self.layout.plt)
+            R_AARCH64_LD_PREL_LO19 if execute_only && self.is_text(target) => return Verdict::Far,
+            _ if matches!(target, Target::Nothing(_)) => return Verdict::Fits,
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 if self.has_slot(reference) => return Verdict::Fits,
+            _ if tags == Tags::Refuse
+                && is_relative(code)
+                && untagged(self.whole(reference)) != self.whole(reference) =>
+            {
+                return Verdict::Far;
             }
-            _ if self.holds(reference, self.target(reference)) => Verdict::Fits,
-            _ if is_call && reference.far_call => self.holds_in(reference, self.layout.plt),
+            _ if to % self.alignment(reference) != 0 => return Verdict::Far,
+            _ if self.is_moved(output) || matches!(target, Target::In { output, .. } if self.is_moved(output)) => {
+                Verdict::Either
+            }
+            _ if self.holds(reference, to) => Verdict::Fits,
+            _ => Verdict::Far,
+        };
+        let rescued = match code {
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 if !veneers || !reference.far_call => Verdict::Far,
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 if scratch => Verdict::Fits,
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 => self.by_branch(reference),
+            R_AARCH64_CONDBR19 | R_AARCH64_TSTBR14 if hops => self.by_branch(reference),
+            R_AARCH64_LD_PREL_LO19 if !matches!(before >> 24, 0x18 | 0x58 | 0x98) || before & 31 == 31 => Verdict::Far,
+            R_AARCH64_ADR_PREL_PG_HI21
+            | R_AARCH64_ADR_PREL_LO21
+            | R_AARCH64_LD_PREL_LO19
+            | R_AARCH64_ADR_GOT_PAGE
+            | R_AARCH64_GOT_LD_PREL19
+                if detours =>
+            {
+                Verdict::Fits
+            }
+            _ => Verdict::Far,
+        };
+        match (direct, rescued) {
+            (Verdict::Fits, _) | (_, Verdict::Fits) => Verdict::Fits,
+            (Verdict::Far, Verdict::Far) => Verdict::Far,
+            _ => Verdict::Either,
+        }
+    }
+
+    /// Whether a `B` in an island that the place reaches leads to the target. Each executable output section that is pinned
+    /// has one at its end, which all of its text reaches.
+    fn by_branch(&self, reference: &Reference) -> Verdict {
+        let (place, to) = (self.place(reference), self.target(reference));
+        let ends = self.program.outputs.iter().zip(&self.layout.outputs).filter(|(output, _)| output.executable);
+        let islands: Vec<_> = ends.map(|(output, at)| at + output.size).chain([self.layout.plt]).collect();
+        let leads = |island: u64| [island, island + ISLAND].map(|from| covers(R_AARCH64_JUMP26, to.wrapping_sub(from)));
+        let reaches = |island: u64| {
+            covers(R_AARCH64_JUMP26, island.wrapping_sub(place))
+                || covers(R_AARCH64_JUMP26, (island + ISLAND).wrapping_sub(place))
+        };
+        let own = self.layout.outputs[reference.output] + self.program.outputs[reference.output].size;
+        match leads(own) {
+            [true, true] => Verdict::Fits,
+            _ if islands.into_iter().any(|island| reaches(island) && leads(island) != [false, false]) => {
+                Verdict::Either
+            }
             _ => Verdict::Far,
         }
+    }
+
+    /// Whether a call goes through a slot.
+    fn has_slot(&self, reference: &Reference) -> bool {
+        let is_external = matches!(reference.target, Target::External(_)) && reference.addend == 0;
+        is_external && self.policy.veneers && self.policy.scratch
     }
 
     /// What is wrong with `image`, if anything is.
@@ -274,6 +382,8 @@ impl Oracle<'_> {
                 same_state(&state, &expected)?;
             }
             R_AARCH64_CONDBR19 | R_AARCH64_TSTBR14 => {
+                let field = if code == R_AARCH64_TSTBR14 { 0x7_ffe0 } else { 0xff_ffe0 };
+                same(found & !u64::from(field), u64::from(before & !field))?;
                 // All flags, and of a register what either tests.
                 for case in 0..20_usize {
                     let mut before_it = start(place);

@@ -1,6 +1,7 @@
 //! Objects as crate `object` reads them, put together as the ABI says, in the test's own words: what is where, and what
 //! refers to what.
 
+use aarch64_reloc::link::Policy;
 use object::elf::*;
 use object::read::elf::ElfFile64;
 use object::{
@@ -100,11 +101,14 @@ impl Program {
         program
     }
 
-    /// How many symbols have a slot: those that are wanted in one, and those from outside that are called.
-    pub fn slots(&self) -> usize {
+    /// How many symbols have a slot: those that are wanted in one, and where veneers may use them, those from outside
+    /// that are called.
+    pub fn slots(&self, policy: Policy) -> usize {
         let wants = |reference: &&Reference| match reference.code {
             R_AARCH64_ADR_GOT_PAGE | R_AARCH64_LD64_GOT_LO12_NC | R_AARCH64_GOT_LD_PREL19 => true,
-            R_AARCH64_CALL26 | R_AARCH64_JUMP26 => matches!(reference.target, Target::External(_)),
+            R_AARCH64_CALL26 | R_AARCH64_JUMP26 => {
+                policy.veneers && policy.scratch && matches!(reference.target, Target::External(_))
+            }
             _ => false,
         };
         self.references.iter().filter(wants).map(|reference| reference.target).collect::<HashSet<_>>().len()
