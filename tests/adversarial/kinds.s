@@ -15,10 +15,8 @@ kinds:  b.eq    other
         b       outside
         bl      outside
         b       kinds
-        b.eq    nowhere
-        bl      nowhere
         adr     x7, table + 3
-        adr     x30, other
+        adr     x23, other
         ldr     x8, table
         ldr     w9, table + 8
         ldrsw   x10, table + 4
@@ -27,27 +25,22 @@ kinds:  b.eq    other
         adrp    x16, table - 1
         add     x17, x16, :lo12:table - 1
         add     w17, w16, :lo12:table - 1
-        adrp    x30, table
-        ldr     q0, [x30, :lo12:table]
-        ldrh    w1, [x30, :lo12:table + 2]
-        ldrsb   x1, [x30, :lo12:table + 1]
-        str     x1, [x30, :lo12:table + 8]
+        adrp    x24, table
+        ldr     q0, [x24, :lo12:table]
+        ldrh    w1, [x24, :lo12:table + 2]
+        ldrsb   x1, [x24, :lo12:table + 1]
+        str     x1, [x24, :lo12:table + 8]
         adrp    x12, outside
         add     x12, x12, :lo12:outside
-        adrp    x13, nowhere
-        add     x13, x13, :lo12:nowhere
-        adr     x13, nowhere
         adrp    x14, :got:outside
         ldr     x14, [x14, :got_lo12:outside]
         adrp    x15, :got:table
         ldr     x15, [x15, :got_lo12:table]
         ldr     x18, :got:outside
-        ldr     x19, :got:nowhere
         movz    x20, #:abs_g3:table
         movk    x20, #:abs_g2_nc:table
         movk    x20, #:abs_g1_nc:table
         movk    x20, #:abs_g0_nc:table
-        adrp    xzr, table
         ret
 
         .section other_text, "ax", %progbits
@@ -68,10 +61,8 @@ third:  b       kinds
         .p2align 4
         .globl  table
 table:  .xword  0x0123456789abcdef, 0xfedcba9876543210
-        .xword  other, outside + 5, nowhere, table - .
+        .xword  other, outside + 5
 
         .data
         .byte   0
         .xword  kinds + 1
-
-        .weak   nowhere
