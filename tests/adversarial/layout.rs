@@ -75,22 +75,24 @@ impl Layout {
     /// A layout of `program`.
     pub fn random(program: &Program, policy: Policy, random: &mut Random) -> Self {
         loop {
-            let mut layout = Self::scattered(program, random);
+            let mut layout = Self::scattered(program, policy, random);
             if random.chance(4) {
                 layout.line_up(program, policy);
             }
             for _ in 0..random.next() % 4 {
                 layout.aim(program, policy, random);
             }
-            if layout.is_possible(program) {
+            if layout.is_possible(program) && (policy.tags == Tags::Keep || layout.is_plain()) {
                 return layout;
             }
         }
     }
 
     /// Everything somewhere near something else, or anywhere.
-    fn scattered(program: &Program, random: &mut Random) -> Self {
-        let base = if random.chance(4) { random.next() } else { random.pick(&LANDMARKS) };
+    fn scattered(program: &Program, policy: Policy, random: &mut Random) -> Self {
+        // No code lies at an address with a tag.
+        let plain = |at| if policy.tags == Tags::Keep { at } else { untagged(at) };
+        let base = plain(if random.chance(4) { random.next() } else { random.pick(&LANDMARKS) });
         // Mostly what must be near is near: a link that fails shows nothing of the bytes.
         let apart = random.pick(&[0, 0, 1, 2, 3, 8]);
         let mut far = |near: u64, size: u64, align: u64| {
@@ -100,12 +102,14 @@ impl Layout {
                 2 if apart > 0 => beside(near, random),
                 _ => near.wrapping_add(random.next() % (1 << 24)),
             };
-            at.min(u64::MAX - size - 2 * MARGIN) & !(align - 1)
+            plain(at).min(u64::MAX - size - 2 * MARGIN) & !(align - 1)
         };
         let mut outputs: Vec<_> = program.outputs.iter().map(|output| far(base, output.size, output.align)).collect();
         let got = far(base, MARGIN, 8);
         let plt = far(base, MARGIN, 0x1000);
-        let externals = program.externals.iter().map(|_| far(base, 8, 8)).collect();
+        let externals = program.externals.iter().map(|_| far(base, 8, 8)).collect::<Vec<_>>();
+        let externals =
+            externals.into_iter().map(|at| if random.chance(16) { at ^ random.next() << 56 } else { at }).collect();
         // Nothing rescues what tells how to unwind.
         let text = program.outputs.iter().position(|output| output.name == ".text").map(|text| outputs[text]);
         for (output, at) in program.outputs.iter().zip(&mut outputs) {
@@ -187,6 +191,11 @@ impl Layout {
             && all.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
     }
 
+    /// Whether nothing of the link has a tag.
+    fn is_plain(&self) -> bool {
+        self.outputs.iter().chain([&self.got, &self.plt]).all(|&at| at == untagged(at))
+    }
+
     /// `S` of `target`.
     pub fn symbol(&self, target: Target) -> u64 {
         match target {
@@ -196,6 +205,11 @@ impl Layout {
             Target::Nothing(_) => 0,
         }
     }
+}
+
+/// Bits 63:56 are copies of bit 55.
+pub fn untagged(addr: u64) -> u64 {
+    ((addr << 8).cast_signed() >> 8).cast_unsigned()
 }
 
 /// An address that some field just reaches from `near`, or just not.

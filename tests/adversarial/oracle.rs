@@ -1,7 +1,7 @@
 //! What the ABI wants of the bytes, by an interpreter and arithmetic of its own: nothing here asks the crate.
 
 use super::follow::{Memory, State, takes};
-use super::layout::{Layout, MARGIN, Random};
+use super::layout::{Layout, MARGIN, Random, untagged};
 use super::program::{Program, Reference, Target, size};
 use aarch64_reloc::link::{Policy, Tags};
 use object::elf::*;
@@ -88,11 +88,6 @@ fn is_relative(code: RelocationType) -> bool {
             | R_AARCH64_PREL16
             | R_AARCH64_PREL64
     )
-}
-
-/// Bits 63:56 are copies of bit 55.
-fn untagged(addr: u64) -> u64 {
-    ((addr << 8).cast_signed() >> 8).cast_unsigned()
 }
 
 /// Bytes that the islands of a program stay below.
@@ -245,9 +240,10 @@ impl Oracle<'_> {
         }
     }
 
-    /// Whether a call goes through a slot.
+    /// Whether it is a call that goes through a slot.
     fn has_slot(&self, reference: &Reference) -> bool {
-        let is_external = matches!(reference.target, Target::External(_)) && reference.addend == 0;
+        let is_call = matches!(reference.code, R_AARCH64_CALL26 | R_AARCH64_JUMP26);
+        let is_external = is_call && matches!(reference.target, Target::External(_)) && reference.addend == 0;
         is_external && self.policy.veneers && self.policy.scratch
     }
 
