@@ -4,6 +4,8 @@
 //! `AARCH64_RELOC_LAYOUTS` is how many layouts are tried.
 #![cfg(all(feature = "std", feature = "object"))]
 
+#[cfg(not(target_arch = "aarch64"))]
+mod common;
 #[path = "common/follow.rs"]
 mod follow;
 #[path = "adversarial/layout.rs"]
@@ -210,5 +212,20 @@ fn a_bit_that_is_wrong_is_found() {
         let (summary, found) = missed(&["kinds"], apart, policy);
         assert!(summary.rungs.veneer > 4 && (summary.pads > 0) == pads, "{summary:?}");
         assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+}
+
+#[test]
+#[cfg(not(target_arch = "aarch64"))]
+fn the_objects_are_what_their_script_makes() {
+    if common::require("llvm-mc-19").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/adversarial/make.sh");
+    assert!(std::process::Command::new(script).arg(folder.path()).status().unwrap().success());
+    for name in ["branches", "hard", "kinds", "odd"] {
+        let made = std::fs::read(folder.path().join(name).with_extension("o")).unwrap();
+        assert!(made == own(name).1, "{name}");
     }
 }

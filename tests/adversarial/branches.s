@@ -13,6 +13,7 @@ here:   b.eq    there
         ret
 
         .section other_text, "ax", %progbits
+        .p2align 2
         .globl  there
         .type   there, %function
 there:  cbz     x1, here
