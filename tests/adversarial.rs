@@ -16,6 +16,8 @@ mod objects;
 mod oracle;
 #[path = "adversarial/program.rs"]
 mod program;
+#[path = "adversarial/verdict.rs"]
+mod verdict;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
@@ -26,10 +28,11 @@ use aarch64_reloc::reloc::Reason;
 use follow::Memory;
 use layout::{Layout, MARGIN, Random};
 use objects::VARIANTS;
-use oracle::{Image, Oracle, Verdict};
+use oracle::{Image, Oracle};
 use program::{EXECUTABLE, NOWHERE, Program, READ_ONLY, WRITABLE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use verdict::Verdict;
 
 /// Layouts in a run that nobody asked for more of.
 const LAYOUTS: u64 = 2000;

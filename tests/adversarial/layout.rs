@@ -40,7 +40,7 @@ impl Random {
 
     /// Once in `of` times.
     pub fn chance(&mut self, of: u64) -> bool {
-        self.next() % of == 0
+        self.next().is_multiple_of(of)
     }
 }
 

@@ -143,7 +143,7 @@ impl Program {
                 for symbol in file.symbols().filter(|symbol| symbol.is_global() && symbol.is_weak() == weak) {
                     let name = symbol.name().unwrap().to_owned();
                     if let Some(target) = target(&symbol, placed) {
-                        let twice = self.globals.get(&name).is_some() && !weak;
+                        let twice = self.globals.contains_key(&name) && !weak;
                         assert!(!twice, "{name} is defined twice");
                         self.globals.entry(name).or_insert(target);
                     }

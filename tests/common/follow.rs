@@ -61,7 +61,7 @@ impl State {
                 self.set(rd, to);
             }
             _ if word & 0x7f80_0000 == 0x1100_0000 => {
-                let sum = self.x[rn].wrapping_add(imm12 << (word >> 22 & 1) * 12);
+                let sum = self.x[rn].wrapping_add(imm12 << ((word >> 22 & 1) * 12));
                 self.x[rd] = if word >> 31 == 1 { sum } else { sum & 0xffff_ffff };
             }
             _ if word & 0x1f80_0000 == 0x1280_0000 && word >> 29 & 3 != 1 => {
