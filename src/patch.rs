@@ -5,10 +5,12 @@
 mod error;
 mod failures;
 mod fixup;
+mod room;
 
 pub use error::PatchError;
 pub use failures::Failures;
 pub use fixup::Fixup;
+pub use room::Room;
 
 use crate::addr::Addr;
 use crate::reloc::{Reason, Reloc, Value};
