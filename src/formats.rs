@@ -3,6 +3,8 @@
 #[cfg(feature = "object")]
 pub mod archive;
 pub mod elf;
+mod file;
+pub mod image;
 #[cfg(feature = "object")]
 pub mod select;
 mod strings;

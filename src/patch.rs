@@ -7,6 +7,7 @@ mod failures;
 mod fixup;
 
 pub use error::PatchError;
+pub(crate) use error::Signed;
 pub use failures::Failures;
 pub use fixup::Fixup;
 
