@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod elf;
 mod file;
+mod frames;
 pub mod image;
 #[cfg(feature = "object")]
 pub mod select;

@@ -125,11 +125,14 @@ pub enum Unverified {
     RunTime,
     /// It is not in memory: debug information.
     NotLoaded,
+    /// The linker did not keep up what it says: `ld.lld` leaves the relocations of records that it removes from `.eh_frame`
+    /// at places of others, and those against `.eh_frame` itself without their symbol.
+    Stale,
 }
 
 impl Unverified {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::ThreadLocal, Self::RunTime, Self::NotLoaded];
+    pub const ALL: [Self; 4] = [Self::ThreadLocal, Self::RunTime, Self::NotLoaded, Self::Stale];
 
     /// Why no place of `reloc` can be judged; `None` where it can.
     pub const fn of(reloc: Reloc) -> Option<Self> {
@@ -147,6 +150,7 @@ impl fmt::Display for Unverified {
             Self::ThreadLocal => "thread-local",
             Self::RunTime => "decided at run time",
             Self::NotLoaded => "not loaded",
+            Self::Stale => "stale",
         })
     }
 }

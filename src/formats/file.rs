@@ -44,12 +44,10 @@ impl<'data> File<'data> {
             abi::SHN_XINDEX => file.strings(file.header(0)?.sh_link)?,
             index => file.strings(index.into())?,
         };
-        let is_symbols = |header: &SectionHeader| header.sh_type == abi::SHT_SYMTAB;
-        if let Some((index, header)) = sections.iter().enumerate().find(|(_, header)| is_symbols(header)) {
-            let entries = file.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
+        let is_symbols = |header: SectionHeader| header.sh_type == abi::SHT_SYMTAB;
+        if let Some(index) = sections.iter().position(is_symbols) {
             file.symtab = Some(index);
-            file.symbols = ParsingTable::new(LittleEndian, Class::ELF64, entries);
-            file.symbol_names = file.strings(header.sh_link)?;
+            (file.symbols, file.symbol_names) = file.symbol_table(index)?;
         }
         Ok(file)
     }
@@ -95,13 +93,28 @@ impl<'data> File<'data> {
         self.content(header)
     }
 
+    /// The table of symbols that is section `index`, and their names.
+    pub(super) fn symbol_table(
+        &self,
+        index: usize,
+    ) -> Result<(SymbolTable<'data, LittleEndian>, Strings<'data>), ObjectError> {
+        let header = self.header(index)?;
+        let entries = self.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
+        Ok((ParsingTable::new(LittleEndian, Class::ELF64, entries), self.strings(header.sh_link)?))
+    }
+
+    /// The same as [`relocation`](Self::relocation), of whatever kind.
+    pub(super) fn entry(&self, section: usize, index: usize) -> Result<Rela, ObjectError> {
+        let refuse = |problem| Part::Relocation(section, index).error(problem);
+        let bytes = self.content(&self.header(section)?).map_err(refuse)?;
+        let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
+        table.get(index).map_err(|_| refuse(Problem::Index))
+    }
+
     /// Entry `index` of the table of relocations that is section `section`.
     pub(super) fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let header = self.header(section)?;
-        let bytes = self.content(&header).map_err(refuse)?;
-        let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
-        let entry = table.get(index).map_err(|_| refuse(Problem::Index))?;
+        let entry = self.entry(section, index)?;
         let unknown = refuse(Problem::Unknown("relocation type", entry.r_type));
         Ok(Relocation {
             offset: entry.r_offset,
