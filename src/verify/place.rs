@@ -1,6 +1,6 @@
 //! A place: what stands there, and whether that is lawful for a target.
 
-use super::error::Found;
+use super::error::{Found, is_truncated};
 use super::run::Run;
 use super::{Memory, Target};
 use crate::addr::Addr;
@@ -150,15 +150,17 @@ impl<'m, 'a> Place<'m, 'a> {
         if self.is(stands, Value::Addr(target)) {
             return Ok(());
         }
-        let mut reached = self.reached(stands);
+        let reached = self.reached(stands);
         if let Some(free) = free_registers(self.reloc)
-            && reached != target
+            && !is_truncated(self.reloc, reached, target)
         {
             let mut run = Run::new(self.memory, reached);
-            if run.arrives(target, free) {
+            if reached != target && run.arrives(target, free) {
                 return Ok(());
             }
-            reached = run.landed;
+            if run.landed != reached {
+                return Err(Found::Through { veneer: reached, reached: run.landed, expected: target });
+            }
         }
         Err(self.found(stands, reached, Value::Addr(target)))
     }
