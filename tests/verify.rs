@@ -5,6 +5,9 @@
 
 #[cfg(feature = "std")]
 mod common;
+#[cfg(all(feature = "std", feature = "object", target_os = "linux"))]
+#[allow(dead_code)]
+mod objects;
 
 use aarch64_reloc::formats::image::{Counts, Image};
 use aarch64_reloc::link::{ObjectError, Part, Problem};
@@ -397,6 +400,14 @@ mod words {
     }
 
     #[test]
+    fn a_veneer_may_lie_where_a_truncated_branch_would_lead() {
+        // `bl .+8`, and there `ldr x16, .+8`, `br x16` to 2^28 bytes further on.
+        let to = P.at(8 + (1 << 28)).get();
+        let veneer = [0x9400_0002, 0xd503_201f, 0x5800_0050, 0xd61f_0200, to as u32, (to >> 32) as u32];
+        right(&veneer, Reloc::CALL26, Addr::new(to));
+    }
+
+    #[test]
     fn falling_into_a_function_is_not_reaching_it() {
         let words = [0x9400_0002, 0xd503_201f, 0xd503_201f, 0xd65f_03c0];
         assert_eq!(found(&words, Reloc::CALL26, P.at(12)), Found::Other { reached: P.at(8), expected: P.at(12) });
@@ -450,6 +461,95 @@ mod words {
     fn a_place_outside_the_image_is_told() {
         let wrong = judge(&[], Reloc::CALL26, TARGET).unwrap_err();
         assert_eq!(wrong.to_string(), "R_AARCH64_CALL26 at 0x100000: the place is not in the image");
+    }
+}
+
+#[cfg(all(feature = "std", feature = "object", target_os = "linux"))]
+mod example {
+    //! The example: what it keeps of relocations, and what it says of an image.
+    use super::*;
+
+    /// What `link --verify` says of `image`, and its status.
+    fn said(image: &Path) -> Option<(Vec<String>, Option<i32>)> {
+        let output = objects::example()?.arg("--verify").arg(image).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        Some((text.lines().map(str::to_owned).collect(), output.status.code()))
+    }
+
+    /// Links `objects` with `options`, keeping relocations, and verifies the image by the library and by the example.
+    fn emitted(objects: &[&str], options: &[&str]) -> Option<Counts> {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        let mut link = objects::example()?;
+        link.args(objects.iter().map(|name| objects::path(name))).args(options);
+        assert!(link.arg("--emit-relocs").arg("-o").arg(&image).status().unwrap().success());
+        let (counts, lines) = verify(&std::fs::read(&image).unwrap()).unwrap();
+        assert_eq!(lines, [""; 0], "{objects:?}");
+        let summary = format!("{} relocations verified, 0 not verified (thread-local), 0 wrong", counts.verified);
+        assert_eq!(said(&image)?, (vec![summary], Some(0)));
+        Some(counts)
+    }
+
+    #[test]
+    fn what_the_example_makes_is_right() {
+        // What a C library would define: its functions out of reach, so that calls go through slots and veneers.
+        let functions = ["fputs", "printf", "qsort", "snprintf", "strchr", "strcmp", "strlen", "vprintf"];
+        let far = functions.map(|name| format!("--define={name}=0x123456789000"));
+        let defines: Vec<&str> = far.iter().map(String::as_str).chain(["--define=stdout=0x480000"]).collect();
+        for variant in objects::VARIANTS {
+            let names = ["main", "shapes"].map(|name| format!("{name}-{variant}.o"));
+            let Some(counts) = emitted(&names.each_ref().map(String::as_str), &defines) else { return };
+            assert!(counts.verified > 100, "{variant}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_weak_symbol_is_nowhere_or_where_it_is_defined() {
+        // Two for its slot, and the call of `main`.
+        for options in [&[][..], &["--define=nowhere=0x123456789000"]] {
+            let Some(counts) = emitted(&["bad/weak.o"], options) else { return };
+            assert_eq!(counts.verified, 3, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_for_each_wrong_place_and_a_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let mut image = Spoilt::new("places-lld");
+        let (place, at) = image.place(Reloc::CALL26, "callee", 0);
+        image.change(at, |word| word + 1);
+        std::fs::write(&path, &image.bytes).unwrap();
+        let Some((lines, status)) = said(&path) else { return };
+        assert_eq!((lines.len(), status), (2, Some(1)));
+        assert!(lines[0].starts_with(&format!("R_AARCH64_CALL26 at {place}: reaches 0x")), "{lines:?}");
+        assert!(lines[0].ends_with(" (+0x4 bytes off) (symbol 'callee')"), "{lines:?}");
+        assert_eq!(lines[1], "40 relocations verified, 2 not verified (thread-local), 1 wrong");
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        let Some(mut link) = objects::example() else { return };
+        assert!(link.arg(objects::path("bad/status.o")).arg("-o").arg(&image).status().unwrap().success());
+        let errors = [
+            (
+                image.clone(),
+                format!("{}: no relocations are kept; link it with --emit-relocs --no-relax", image.display()),
+            ),
+            (objects::path("bad/status.o"), {
+                let path = objects::path("bad/status.o");
+                format!("{}: not supported: a relocatable object, not a linked image", path.display())
+            }),
+            (folder.path().join("none"), {
+                let path = folder.path().join("none");
+                format!("{}: No such file or directory (os error 2)", path.display())
+            }),
+        ];
+        for (path, line) in errors {
+            assert_eq!(said(&path), Some((vec![line], Some(1))));
+        }
     }
 }
 

@@ -152,13 +152,14 @@ impl<'m, 'a> Place<'m, 'a> {
         }
         let reached = self.reached(stands);
         if let Some(free) = free_registers(self.reloc)
-            && !is_truncated(self.reloc, reached, target)
+            && reached != target
         {
             let mut run = Run::new(self.memory, reached);
-            if reached != target && run.arrives(target, free) {
+            if run.arrives(target, free) {
                 return Ok(());
             }
-            if run.landed != reached {
+            // Where a truncated branch ends up may begin with any branch.
+            if run.landed != reached && !is_truncated(self.reloc, reached, target) {
                 return Err(Found::Through { veneer: reached, reached: run.landed, expected: target });
             }
         }
