@@ -45,6 +45,13 @@ for linker in ld.lld-19 aarch64-linux-gnu-ld; do
     done
 done
 
+# Every section out of reach of every other.
+echo
+"$link" --emit-relocs -o image --place .rodata=0x1000000000 --place .data=0x200000000000 --place .got=0x3000000000 \
+    --place .stub=0x5000000000 --whole-archive "$archive" --no-whole-archive stub.o >rungs 2>&1 || fail "$(cat rungs)"
+said=$("$link" --verify image) || fail "far apart: $said"
+echo "- this one, sections far apart,$(sed -n 's/ *\([0-9]* through.*\)/ \1,/p' rungs | tr -d '\n') all in all: $said"
+
 # Thread-local storage, indirect functions, a PLT.
 echo 'int puts(const char *); int main(void) { return puts("hello") < 0; }' >hello.c
 echo
