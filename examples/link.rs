@@ -10,6 +10,8 @@ mod options;
 mod run;
 #[path = "link/start.rs"]
 mod start;
+#[path = "link/verify.rs"]
+mod verify;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
@@ -39,6 +41,9 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     if options.help {
         print!("{}", options::HELP);
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(path) = &options.verify {
+        return verify::verify(path);
     }
     let files = input::read(options)?;
     let entry = options.entry.as_deref().unwrap_or("main");
@@ -128,7 +133,7 @@ impl<'a> Job<'a> {
         if entry.is_some() && start.is_none() {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
-        let bytes = emit::executable(&mut plan, start)?;
+        let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
         run::tell(&plan.summary());
         Ok(Image { bytes, map: run::draw(&plan) })
     }

@@ -3,6 +3,9 @@
 #[cfg(feature = "object")]
 pub mod archive;
 pub mod elf;
+mod file;
+mod frames;
+pub mod image;
 #[cfg(feature = "object")]
 pub mod select;
 mod strings;

@@ -21,9 +21,10 @@ mod slots;
 // Floor 2: bytes.
 pub mod patch;
 
-// Floor 3: ledgers.
+// Floor 3: ledgers, and the verdict on what was linked.
 pub mod got;
 pub mod veneer;
+pub mod verify;
 
 // Floor 4: whole objects.
 #[cfg(feature = "link")]

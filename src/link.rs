@@ -9,6 +9,7 @@
 
 mod bases;
 mod commit;
+mod emitted;
 mod error;
 mod groups;
 mod isles;
@@ -34,6 +35,7 @@ mod tally;
 mod view;
 mod walk;
 
+pub use emitted::Emitted;
 pub use error::{Cause, CommitError, Failure, Refused};
 pub use isles::Isle;
 pub use needs::{Needs, measure};

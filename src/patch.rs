@@ -8,6 +8,7 @@ mod fixup;
 mod room;
 
 pub use error::PatchError;
+pub(crate) use error::Signed;
 pub use failures::Failures;
 pub use fixup::Fixup;
 pub use room::Room;

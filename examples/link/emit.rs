@@ -2,23 +2,24 @@
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{PageSize, Prot};
-use aarch64_reloc::link::{Binding, Located, Object, Plan, Symbol};
+use aarch64_reloc::link::{Binding, Emitted, Located, Object, Output, Plan, Symbol};
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::veneer::Callee;
 use object::elf;
 use object::write::StringId;
-use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SinglePhaseWriter, Sym, Writer};
-use std::collections::HashMap;
+use object::write::elf::{FileHeader, ProgramHeader, Rel, SectionHeader, SectionIndex, SinglePhaseWriter, Sym, Writer};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::error::Error;
 
 /// Every AArch64 page size divides it, so that the image can be mapped whatever the system's.
 pub const ALIGN: u64 = 0x1_0000;
 
 /// Writes down `plan`: program headers, output sections, and a symbol table with every symbol, local ones too, `NAME@got`
-/// for each slot of the GOT and `NAME@plt` for each veneer.
+/// for each slot of the GOT and `NAME@plt` for each veneer; with `keep`, the relocations too, their places as addresses.
 pub fn executable<'data, O: Object<'data>>(
     plan: &mut Plan<'_, 'data, O>,
     entry: Option<Addr>,
+    keep: bool,
 ) -> Result<Vec<u8>, Box<dyn Error>> {
     check_pages(plan)?;
     let contents = contents(plan)?;
@@ -81,7 +82,18 @@ pub fn executable<'data, O: Object<'data>>(
     let number = |index: usize| numbers[index];
     let names: Vec<StringId> =
         plan.outputs().iter().map(|output| writer.add_section_name(output.name().as_bytes())).collect();
-    let local_count = write_symbols(&mut writer, plan, &made, &number, &kept);
+    let relocations = if keep { Relocations::of(plan) } else { Relocations::default() };
+    let (local_count, indices) = write_symbols(&mut writer, plan, &made, &relocations.symbols, &number, &kept);
+    let relocation_names: Vec<String> =
+        relocations.tables.keys().map(|&output| format!(".rela{}", plan.outputs()[output].name())).collect();
+    let tables: Vec<_> = relocations.tables.iter().zip(&relocation_names).collect();
+    let tables: Vec<_> = tables
+        .into_iter()
+        .map(|((output, table), name)| {
+            let name = writer.add_section_name(name.as_bytes());
+            (name, *output, write_relocations(&mut writer, table, &indices), table.len())
+        })
+        .collect();
     writer.write_strtab()?;
     writer.write_shstrtab()?;
     writer.write_null_section_header();
@@ -108,7 +120,12 @@ pub fn executable<'data, O: Object<'data>>(
     // The header of the symbols refers to that of their names.
     writer.write_strtab_section_header();
     writer.write_symtab_section_header(local_count);
+    // After the null section and the output sections, and behind the names of symbols.
+    let symtab = SectionIndex(count + 2);
     writer.write_shstrtab_section_header();
+    for (name, output, offset, len) in tables {
+        writer.write_relocation_section_header(name, SectionIndex(number(output)), symtab, offset, len, true);
+    }
     // The gABI wants segments in the order of their addresses.
     programs.sort_by_key(|program| (program.p_type != elf::PT_LOAD, program.p_vaddr));
     writer.write_headers_to(&mut headers, &programs)?;
@@ -163,33 +180,88 @@ fn made_symbols<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Vec<(Stri
     slots.chain(veneers).collect()
 }
 
-/// Writes local symbols, then the linker's, then global ones, and says how many are local.
+/// A symbol as relocations know it: its name, and its address if something defines it.
+type Key<'data> = (&'data str, Option<Addr>);
+
+/// The relocations to be kept.
+#[derive(Default)]
+struct Relocations<'data> {
+    /// By the output section that they are for.
+    tables: BTreeMap<usize, Vec<Emitted<'data>>>,
+    /// The symbols that they want besides those of the plan: the starts of input sections, the bases of the GOT, and what
+    /// nothing defines.
+    symbols: BTreeSet<Key<'data>>,
+}
+
+impl<'data> Relocations<'data> {
+    fn of<O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Self {
+        let named: HashSet<Key<'_>> = plan.symbols().map(|found| (found.symbol.name, Some(found.addr))).collect();
+        let mut relocations = Self::default();
+        plan.for_each_emitted(|emitted| {
+            relocations.tables.entry(emitted.output).or_default().push(emitted);
+            let key = (emitted.symbol, emitted.addr);
+            if key != ("", None) && !named.contains(&key) {
+                relocations.symbols.insert(key);
+            }
+        });
+        relocations
+    }
+}
+
+/// Writes a table of relocations, and says where it begins.
+fn write_relocations(
+    writer: &mut SinglePhaseWriter<'_>,
+    table: &[Emitted<'_>],
+    indices: &HashMap<Key<'_>, u32>,
+) -> u64 {
+    let offset = writer.write_align_relocation();
+    for emitted in table {
+        let relocation = Rel {
+            r_offset: emitted.place.get(),
+            // The null symbol is of no section, either.
+            r_sym: indices.get(&(emitted.symbol, emitted.addr)).copied().unwrap_or(0),
+            r_type: elf::RelocationType(emitted.reloc.code()),
+            r_addend: emitted.addend,
+        };
+        writer.write_relocation(true, &relocation);
+    }
+    offset
+}
+
+/// Writes local symbols, then the linker's and those that relocations `want`, then global ones. Says how many are local, and
+/// which has which index.
 fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
     writer: &mut SinglePhaseWriter<'w>,
     plan: &Plan<'_, 'data, O>,
     made: &'w [(String, u64, u64, usize)],
+    want: &BTreeSet<Key<'data>>,
     number: &dyn Fn(usize) -> u32,
     kept: &dyn Fn(usize) -> bool,
-) -> u32 {
+) -> (u32, HashMap<Key<'data>, u32>) {
     writer.write_null_symbol();
+    let mut indices = HashMap::new();
     let mut count = 1;
     let is_local = |found: &Located<'_>| found.symbol.binding == Binding::Local;
     let write = |writer: &mut SinglePhaseWriter<'w>, name: &'w str, info, addr, size, output: Option<usize>| {
-        let id = writer.add_string(name.as_bytes());
+        let id = Some(name).filter(|name| !name.is_empty()).map(|name| writer.add_string(name.as_bytes()));
         // A symbol of an empty section keeps its address, and nothing else.
         let section = output.filter(|&output| kept(output)).map(number);
         writer.write_symbol(&Sym {
             section,
-            st_name: writer.string_offset(Some(id)),
+            st_name: writer.string_offset(id),
             st_info: info,
             st_other: elf::SymbolOther(0),
             st_shndx: if section.is_some() { elf::SymbolSection(0) } else { elf::SHN_ABS },
             st_value: addr,
             st_size: size,
-        });
+        })
+    };
+    let located = |writer: &mut SinglePhaseWriter<'w>, indices: &mut HashMap<_, _>, found: &Located<'data>| {
+        let index = write(writer, found.symbol.name, info(found), found.addr.get(), found.symbol.size, found.output);
+        indices.insert((found.symbol.name, Some(found.addr)), index.0);
     };
     for found in plan.symbols().filter(is_local) {
-        write(writer, found.symbol.name, info(&found), found.addr.get(), found.symbol.size, found.output);
+        located(writer, &mut indices, &found);
         count += 1;
     }
     for (name, addr, size, output) in made {
@@ -197,10 +269,31 @@ fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
         write(writer, name, elf::SymbolInfo::new(elf::STB_LOCAL, kind), *addr, *size, Some(*output));
         count += 1;
     }
-    for found in plan.symbols().filter(|found| !is_local(found)) {
-        write(writer, found.symbol.name, info(&found), found.addr.get(), found.symbol.size, found.output);
+    let nothing = elf::SymbolInfo::new(elf::STB_LOCAL, elf::STT_NOTYPE);
+    for &(name, addr) in want {
+        let Some(addr) = addr else { continue };
+        let holds = |output: &Output<'_>| addr.distance_from(output.addr()).cast_unsigned() < output.size();
+        let index = write(writer, name, nothing, addr.get(), 0, plan.outputs().iter().position(holds));
+        indices.insert((name, Some(addr)), index.0);
+        count += 1;
     }
-    count
+    for found in plan.symbols().filter(|found| !is_local(found)) {
+        located(writer, &mut indices, &found);
+    }
+    for &(name, addr) in want.iter().filter(|(_, addr)| addr.is_none()) {
+        let id = writer.add_string(name.as_bytes());
+        let index = writer.write_symbol(&Sym {
+            section: None,
+            st_name: writer.string_offset(Some(id)),
+            st_info: elf::SymbolInfo::new(elf::STB_WEAK, elf::STT_NOTYPE),
+            st_other: elf::SymbolOther(0),
+            st_shndx: elf::SHN_UNDEF,
+            st_value: 0,
+            st_size: 0,
+        });
+        indices.insert((name, addr), index.0);
+    }
+    (count, indices)
 }
 
 fn info(found: &Located<'_>) -> elf::SymbolInfo {

@@ -32,6 +32,9 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
                         what becomes of bits 63:56 of addresses that are measured from their place [keep]
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
   --emit FILE, -o FILE  write the image as an ELF64 executable, and do not run it
+  --emit-relocs         with --emit: keep the relocations in the image, for --verify
+  --verify IMAGE        link nothing, but say of an image that was linked with --emit-relocs --no-relax,
+                        by this or another linker, which places do not reach what their relocations say
   --map                 print where everything lies
   --gdb                 tell a debugger of this process the names of what is linked (on AArch64)
   --perf-map            tell perf, in /tmp/perf-PID.map (on AArch64)
@@ -68,6 +71,8 @@ pub struct Options {
     pub policy: Policy,
     pub load: Vec<PathBuf>,
     pub emit: Option<PathBuf>,
+    pub emit_relocs: bool,
+    pub verify: Option<PathBuf>,
     pub map: bool,
     pub gdb: bool,
     pub perf_map: bool,
@@ -104,6 +109,8 @@ impl Options {
                 Long("tags") => options.policy.tags = parser.value()?.parse_with(tags)?,
                 Long("load") => options.load.push(parser.value()?.into()),
                 Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),
+                Long("emit-relocs") => options.emit_relocs = true,
+                Long("verify") => options.verify = Some(parser.value()?.into()),
                 Long("map") => options.map = true,
                 Long("gdb") => options.gdb = true,
                 Long("perf-map") => options.perf_map = true,

@@ -5,6 +5,7 @@ use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment};
 use aarch64_reloc::got::Full;
 use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused};
 use aarch64_reloc::veneer::{NoDetour, VeneerError};
+use aarch64_reloc::verify::Wrong;
 use aarch64_reloc::{Addr, Failures, PatchError};
 use core::fmt::{self, Display, Write};
 
@@ -43,6 +44,7 @@ show! {
     prove_show_failure Failure<'_>;
     prove_show_refused Refused<u32>;
     prove_show_commit_error CommitError;
+    prove_show_wrong Wrong;
 }
 
 #[unsafe(no_mangle)]

@@ -2,10 +2,12 @@
 
 use crate::drain;
 use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::formats::image::{Counts, Image};
 use aarch64_reloc::link::{
     CommitError, Failure, Input, Needs, Object, ObjectError, Options, Plan, Refused, Request, Tables, measure,
 };
-use aarch64_reloc::{Addr, Section};
+use aarch64_reloc::verify::{Memory, Target, Verdict, Wrong};
+use aarch64_reloc::{Addr, Reloc, Section};
 use core::hint::black_box;
 
 type ElfInput<'data> = Input<'data, Elf<'data>>;
@@ -41,6 +43,7 @@ pub fn prove_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> O
     drain(plan.symbols());
     drain(plan.slots());
     drain(plan.veneers());
+    plan.for_each_emitted(|emitted| _ = black_box(emitted));
     black_box(plan.summary());
     plan.find(name)
 }
@@ -51,4 +54,23 @@ pub fn prove_commit<'data>(
     memory: &mut [Section<'_>],
 ) -> Result<(), CommitError> {
     plan.commit(memory)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_check(memory: &Memory<'_>, place: Addr, reloc: Reloc, target: Target) -> Result<Verdict, Wrong> {
+    memory.check(place, reloc, target)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_image(
+    bytes: &[u8],
+    memory: &Memory<'_>,
+    resolve: &mut dyn FnMut(&str) -> Option<Addr>,
+    report: &mut dyn FnMut(&Wrong),
+) -> Result<Counts, ObjectError> {
+    let image = Image::parse(bytes)?;
+    drain(image.sections());
+    drain(image.bases());
+    drain(image.dynamic());
+    image.verify(memory, resolve, &mut |_, wrong| report(wrong))
 }

@@ -1,18 +1,13 @@
 //! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
 
-use super::strings::{Strings, defined_name, wanted_name};
+use super::file::{ENTRY_SIZE, File};
+use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
     Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
-use crate::reloc::Reloc;
 use elf::abi;
-use elf::endian::LittleEndian;
-use elf::parse::ParsingTable;
-use elf::relocation::Rela;
-use elf::section::{SectionHeader, SectionHeaderTable};
-use elf::symbol::SymbolTable;
-use elf::{ElfBytes, file::Class};
+use elf::section::SectionHeader;
 
 /// A relocatable object in the bytes of its file. Nothing is copied; every access is checked.
 ///
@@ -22,11 +17,7 @@ use elf::{ElfBytes, file::Class};
 /// object.
 #[derive(Debug)]
 pub struct Elf<'data> {
-    bytes: &'data [u8],
-    sections: SectionHeaderTable<'data, LittleEndian>,
-    section_names: Strings<'data>,
-    symbols: SymbolTable<'data, LittleEndian>,
-    symbol_names: Strings<'data>,
+    file: File<'data>,
     /// The sections of symbols that are past what a symbol's own field can say.
     extended: Option<&'data [u8]>,
 }
@@ -43,84 +34,19 @@ impl<'data> Elf<'data> {
     ///
     /// What is not an ELF64 little-endian relocatable object for AArch64 is refused by its name.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
-        check_ident(bytes)?;
-        let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
-        let file = ElfBytes::<LittleEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
-        let header = &file.ehdr;
-        if header.e_machine != abi::EM_AARCH64 {
-            return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
-        }
-        if header.e_type != abi::ET_REL {
-            let problem = match header.e_type {
-                abi::ET_EXEC => Problem::Unsupported("an executable, not a relocatable object"),
-                abi::ET_DYN => Problem::Unsupported("a shared object, not a relocatable object"),
-                other => Problem::Unknown("file type", other.into()),
-            };
-            return Err(Part::File.error(problem));
-        }
-        let sections = file.section_headers().unwrap_or(ParsingTable::new(LittleEndian, Class::ELF64, &[]));
-        let symbols = ParsingTable::new(LittleEndian, Class::ELF64, &[]);
-        let (section_names, symbol_names) = (Strings::default(), Strings::default());
-        let mut object = Self { bytes, sections, section_names, symbols, symbol_names, extended: None };
-        object.check_overlap()?;
-        object.section_names = match header.e_shstrndx {
-            abi::SHN_UNDEF => Strings::default(),
-            abi::SHN_XINDEX => object.strings(object.header(0)?.sh_link)?,
-            index => object.strings(index.into())?,
+        let file = File::parse(bytes, |kind| match kind {
+            abi::ET_REL => Ok(()),
+            abi::ET_EXEC => Err(Problem::Unsupported("an executable, not a relocatable object")),
+            abi::ET_DYN => Err(Problem::Unsupported("a shared object, not a relocatable object")),
+            other => Err(Problem::Unknown("file type", other.into())),
+        })?;
+        // gABI, "SHT_SYMTAB_SHNDX": it says whose extension it is.
+        let is_extended = |header: &SectionHeader| {
+            let index = usize::try_from(header.sh_link).ok();
+            header.sh_type == abi::SHT_SYMTAB_SHNDX && index.is_some() && index == file.symtab
         };
-        let is_symbols = |header: &SectionHeader| header.sh_type == abi::SHT_SYMTAB;
-        if let Some((index, header)) = sections.iter().enumerate().find(|(_, header)| is_symbols(header)) {
-            let entries = object.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
-            object.symbols = ParsingTable::new(LittleEndian, Class::ELF64, entries);
-            object.symbol_names = object.strings(header.sh_link)?;
-            // gABI, "SHT_SYMTAB_SHNDX": it says whose extension it is.
-            let is_extended = |header: &SectionHeader| {
-                header.sh_type == abi::SHT_SYMTAB_SHNDX && usize::try_from(header.sh_link) == Ok(index)
-            };
-            object.extended = sections.iter().find(is_extended).and_then(|header| object.content(&header).ok());
-        }
-        Ok(object)
-    }
-
-    /// "No byte in a file resides in more than one section" (gABI, "Sections"): else a small file could hold any number of
-    /// relocations.
-    fn check_overlap(&self) -> Result<(), ObjectError> {
-        let in_file = |header: &SectionHeader| !matches!(header.sh_type, abi::SHT_NULL | abi::SHT_NOBITS);
-        let contents = self.sections.iter().filter(in_file).filter_map(|header| self.content(&header).ok());
-        match contents.fold(0, |sum: usize, content| sum.saturating_add(content.len())) <= self.bytes.len() {
-            true => Ok(()),
-            false => Err(Part::File.error(Problem::Malformed("the sections overlap"))),
-        }
-    }
-
-    /// The string table that is section `index`.
-    fn strings(&self, index: u32) -> Result<Strings<'data>, ObjectError> {
-        let header = self.header(index as usize)?;
-        self.content(&header).map(Strings).map_err(|problem| Part::Section(index as usize).error(problem))
-    }
-
-    fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
-        self.sections.get(index).map_err(|_| Part::Section(index).error(Problem::Index))
-    }
-
-    /// The bytes that the file holds of a section.
-    fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
-        let outside = Problem::Malformed("the section lies outside the file");
-        let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
-        let size = usize::try_from(header.sh_size).map_err(|_| outside)?;
-        let end = start.checked_add(size).ok_or(outside)?;
-        self.bytes.get(start..end).ok_or(outside)
-    }
-
-    /// The bytes of a section that is a table of symbols or relocations.
-    fn entries(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
-        if header.sh_entsize != ENTRY_SIZE {
-            return Err(Problem::Malformed("the size of an entry is not 24"));
-        }
-        if !header.sh_size.is_multiple_of(ENTRY_SIZE) {
-            return Err(Problem::Malformed("the table ends within an entry"));
-        }
-        self.content(header)
+        let extended = file.sections.iter().find(is_extended).and_then(|header| file.content(&header).ok());
+        Ok(Self { file, extended })
     }
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
@@ -154,14 +80,14 @@ impl<'data> Elf<'data> {
         }
         let content = match header.sh_type {
             abi::SHT_NOBITS => Content::Zeros(header.sh_size),
-            _ => Content::Bytes(self.content(header)?),
+            _ => Content::Bytes(self.file.content(header)?),
         };
         Ok(Kind::Loaded { prot, align, content })
     }
 
     /// A group of sections (gABI, "Section Groups"): its flags, then the indices of its members.
     fn group(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
-        let words = self.content(header)?;
+        let words = self.file.content(header)?;
         if !words.len().is_multiple_of(4) {
             return Err(Problem::Malformed("a section group ends within a member"));
         }
@@ -170,13 +96,13 @@ impl<'data> Elf<'data> {
             return Ok(Kind::Ignored);
         }
         let no_signature = Problem::Malformed("the signature of a section group is not in the symbol table");
-        let signature = self.symbols.get(header.sh_info as usize).map_err(|_| no_signature)?;
+        let signature = self.file.symbols.get(header.sh_info as usize).map_err(|_| no_signature)?;
         let key = match signature.st_symtype() {
             abi::STT_SECTION => {
-                let section = self.sections.get(signature.st_shndx.into()).map_err(|_| no_signature)?;
-                self.section_names.get(section.sh_name)
+                let section = self.file.sections.get(signature.st_shndx.into()).map_err(|_| no_signature)?;
+                self.file.section_names.get(section.sh_name)
             }
-            _ => self.symbol_names.get(signature.st_name),
+            _ => self.file.symbol_names.get(signature.st_name),
         };
         Ok(Kind::Group { key: key?, count: words.len() / 4 - 1 })
     }
@@ -187,9 +113,9 @@ impl<'data> Elf<'data> {
     }
 
     fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
-        let bytes = self.entries(header)?;
+        let bytes = self.file.entries(header)?;
         let of = header.sh_info as usize;
-        if of >= self.sections.len() {
+        if of >= self.file.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
         Ok(Kind::Relocations { of, count: bytes.len() / ENTRY_SIZE as usize })
@@ -202,46 +128,26 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
     bytes.first_chunk().map(|&word| u32::from_le_bytes(word))
 }
 
-/// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
-const ENTRY_SIZE: u64 = 24;
-
-fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
-    let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
-        Problem::Unsupported("an archive")
-    } else if bytes.starts_with(b"BC\xc0\xde") {
-        Problem::Unsupported("LLVM bitcode, not machine code")
-    } else if !bytes.starts_with(&abi::ELFMAGIC) {
-        Problem::Malformed("not an ELF file")
-    } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
-        Problem::Unsupported("a 32-bit object (ELF32)")
-    } else if bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
-        Problem::Unsupported("a big-endian object")
-    } else {
-        return Ok(());
-    };
-    Err(Part::File.error(problem))
-}
-
 impl<'data> Object<'data> for Elf<'data> {
     fn section_count(&self) -> usize {
-        self.sections.len()
+        self.file.sections.len()
     }
 
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
-        let header = self.header(index)?;
+        let header = self.file.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
-        let name = self.section_names.get(header.sh_name).map_err(refuse)?;
+        let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
         Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
     }
 
     fn symbol_count(&self) -> usize {
-        self.symbols.len()
+        self.file.symbols.len()
     }
 
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
-        let symbol = self.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
-        let name = self.symbol_names.get(symbol.st_name).map_err(refuse)?;
+        let symbol = self.file.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
+        let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
         match kind {
             abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
@@ -260,7 +166,7 @@ impl<'data> Object<'data> for Elf<'data> {
                     abi::SHN_XINDEX => self.extended_section(index).ok_or(missing)?,
                     shndx => shndx.into(),
                 };
-                if index >= self.sections.len() {
+                if index >= self.file.sections.len() {
                     return Err(missing);
                 }
                 Definition::Section { index, offset: symbol.st_value }
@@ -289,26 +195,15 @@ impl<'data> Object<'data> for Elf<'data> {
     }
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
-        let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let header = self.header(section)?;
-        let bytes = self.content(&header).map_err(refuse)?;
-        let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
-        let entry = table.get(index).map_err(|_| refuse(Problem::Index))?;
-        let unknown = refuse(Problem::Unknown("relocation type", entry.r_type));
-        Ok(Relocation {
-            offset: entry.r_offset,
-            reloc: Reloc::from_elf(entry.r_type).ok_or(unknown)?,
-            symbol: entry.r_sym as usize,
-            addend: entry.r_addend,
-        })
+        self.file.relocation(section, index)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         let refuse = |problem| Part::Section(section).error(problem);
-        let words = self.content(&self.header(section)?).map_err(refuse)?;
+        let words = self.file.content(&self.file.header(section)?).map_err(refuse)?;
         // The flags come first.
         let member = index.checked_add(1).and_then(|at| word(words, at)).ok_or(refuse(Problem::Index))? as usize;
-        if member >= self.sections.len() {
+        if member >= self.file.sections.len() {
             return Err(refuse(Problem::Malformed("a member of a section group is not there")));
         }
         Ok(member)
