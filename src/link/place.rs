@@ -181,7 +181,7 @@ impl<'data> Layout<'_, 'data> {
     /// Cuts the veneers' section, the last of its segment, down to the `size` bytes that are used, and the segments down to
     /// what is in them. Then it is known how much of each a file must hold.
     pub(super) fn settle(&mut self, size: usize) {
-        self.set_plt_size(self.plt().size.min(size as u64));
+        self.set_plt_size(size as u64);
         self.segments.iter_mut().take(self.segment_count).for_each(|segment| segment.size = 0);
         for output in self.table.iter().take(self.len).filter(|output| output.size > 0) {
             let Some(segment) = self.segments.get_mut(output.segment as usize) else { continue };

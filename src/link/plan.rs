@@ -6,7 +6,7 @@ use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object};
 use super::route::{Action, Reference, Router};
-use super::scan::scan;
+use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Tables};
 use super::walk::{Site, for_each_relocation};
@@ -123,6 +123,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             let Ok(site) = site else { return };
             summary.relocations += 1;
             let Ok(reference) = site.reference(symbols, layout) else { return };
+            // What reads text that is not to be read was reported.
+            if router.policy.execute_only && reads_text(&reference, layout) {
+                return;
+            }
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
                 Ok(action) => summary.rungs.count(action),

@@ -63,11 +63,16 @@ impl Router<'_> {
                 Value::Slot(slot) => Callee::Slot(slot),
                 to => Callee::Addr(Addr::new(to.bits())),
             };
-            // Where the veneer comes to lie is not known yet: a pad that turns out not to be needed does no harm.
+            // Where in the island the veneer comes to lie is not known yet.
             let is_indirect = |from: Addr| !Reloc::JUMP26.reaches(from, to);
+            if !policy.scratch && is_indirect(addr) {
+                return Err(fail(Stranded::Scratch));
+            }
+            // A pad that turns out not to be needed does no harm.
             let end = addr.at(router.isles.size(isle));
             if let Callee::Addr(entry) = callee
                 && policy.landing_pads
+                && policy.scratch
                 && (is_indirect(addr) || is_indirect(end))
                 && reference.target.state == State::Defined
                 && !begins(reference).is_some_and(insn::is_landing_pad)

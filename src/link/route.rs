@@ -68,7 +68,7 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, place, target, addend, .. } = *reference;
-        if reloc.takes() == Class::Addr && matches!(target.state, State::Null | State::LeftOut) {
+        if refers_to_nothing(reloc, target) {
             return Ok(to_nothing(reference, raw));
         }
         if through_slot(reloc, target, addend, self.policy) {
@@ -140,6 +140,11 @@ pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: P
 fn may_come_between(reference: &Reference<'_>) -> bool {
     let Reference { target, section, .. } = *reference;
     target.function || target.section != section
+}
+
+/// Whether `reloc` would give the target's address, and there is none. A slot is there all the same, and holds zero.
+pub(super) fn refers_to_nothing(reloc: Reloc, target: &Target) -> bool {
+    reloc.takes() == Class::Addr && matches!(target.state, State::Null | State::LeftOut)
 }
 
 /// A weak reference to nothing (AAELF64, "Weak references"): a branch falls through, an address is zero, and what is

@@ -6,7 +6,7 @@ use super::kinds::{is_near_slot, wants_slot};
 use super::layout::{GOT, Layout};
 use super::object::Object;
 use super::policy::Policy;
-use super::route::{Reference, through_slot};
+use super::route::{Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, State};
 use super::walk::for_each_relocation;
@@ -54,7 +54,8 @@ pub(super) fn scan<'data, O: Object<'data>>(
                 if policy.execute_only && reads_text(&reference, layout) {
                     return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
                 }
-                let remedy = reloc.remedy().filter(|&remedy| policy.allows(remedy) && target.state != State::Null);
+                let remedy =
+                    reloc.remedy().filter(|&remedy| policy.allows(remedy) && !refers_to_nothing(reloc, target));
                 let lies = spans.lies(&reference, layout);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
@@ -68,7 +69,11 @@ pub(super) fn scan<'data, O: Object<'data>>(
                     return;
                 }
                 let Some(remedy) = remedy else { return };
-                let cells = if remedy == Remedy::Hop { 1 } else { 2 + usize::from(policy.landing_pads) };
+                let cells = match remedy {
+                    Remedy::Veneer => 2 + usize::from(policy.landing_pads),
+                    Remedy::Hop => 1,
+                    Remedy::Detour => 2,
+                };
                 match lies {
                     Lies::At(distance) if covers(reloc, distance) => return,
                     Lies::InText(span) if reloc.reach().spans(span) => return,
@@ -93,7 +98,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
 }
 
 /// Whether the relocation is of data in text, or of a load from there.
-fn reads_text(reference: &Reference<'_>, layout: &Layout<'_, '_>) -> bool {
+pub(super) fn reads_text(reference: &Reference<'_>, layout: &Layout<'_, '_>) -> bool {
     let Reference { reloc, section, target, .. } = *reference;
     match reloc {
         Reloc::LD_PREL_LO19 => target.state == State::Defined && layout.is_text(target.section),
