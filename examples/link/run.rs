@@ -156,21 +156,32 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
 #[cfg(target_arch = "aarch64")]
 mod in_process {
     use super::*;
-    use aarch64_reloc::link::{Failure, Options, Refused};
+    use aarch64_reloc::link::{Failure, Kind, Options, Refused};
     use aarch64_reloc::load::{Image, LoadError};
     use aarch64_reloc::mem::Reservation;
     use libloading::os::unix::Library;
     use std::ffi::{CString, OsStr, c_char, c_int};
     use std::os::unix::ffi::OsStrExt;
 
-    /// Address space for an image and all that it may grow to within reach of itself.
-    const SPACE: usize = 1 << 30;
+    /// Address space for an image: if it is a small one, so little that `ADR` and literal loads reach all of it, which is all
+    /// that code of the tiny model has; else so little that `ADRP` does.
+    fn space<'a>(inputs: &[Input<'a, AnyObject<'a>>]) -> usize {
+        let sections = inputs.iter().flat_map(|Input { object, .. }| {
+            (0..object.section_count()).filter_map(|index| match object.section(index).ok()?.kind {
+                Kind::Loaded { content, .. } => Some(content.size()),
+                _ => None,
+            })
+        });
+        let size = sections.fold(0, u64::saturating_add);
+        if size < 1 << 17 { 1 << 20 } else { 1 << 30 }
+    }
 
     pub fn run<'a>(job: &Job<'a>, inputs: Vec<Input<'a, AnyObject<'a>>>) -> Result<ExitCode, Box<dyn Error>> {
         let libraries = libraries(job)?;
+        let space = space(&inputs);
         let reservation = match job.options.base {
-            Some(base) => Reservation::at(Addr::new(base), SPACE)?,
-            None => Reservation::new(SPACE)?,
+            Some(base) => Reservation::at(Addr::new(base), space)?,
+            None => Reservation::new(space)?,
         };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
