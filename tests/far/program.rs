@@ -25,18 +25,29 @@ fn outputs(files: &[File]) -> Vec<String> {
     outputs
 }
 
-/// Pins the text where it is `moved` to, and every other output section at a multiple of the distance from there; of
-/// distances that an address space has few multiples of, 5 GiB from those that have the same.
-fn pins(names: &[String], distance: u64, moved: u64) -> Vec<Pin<'_>> {
-    let multiples = ((1 << 47) - 1) / distance;
-    let mut others = 0..;
-    let mut away = |name: &str| match name {
-        ".text" => 0,
-        // Its PREL32 are data, which nothing brings further than 2 GiB.
-        ".eh_frame" => 1 << 30,
-        _ => others.next().map_or(0, |nth| (1 + nth % multiples) * distance + nth / multiples * (5 << 30)),
-    };
-    names.iter().map(|section| Pin { section, addr: Addr::new(TEXT + moved + away(section)) }).collect()
+/// Where everything is put.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    text: u64,
+    distance: u64,
+    /// The end of the address space.
+    end: u64,
+}
+
+impl Spread {
+    /// Pins every output section that is not text at a multiple of the distance from there; where there is no further
+    /// multiple, 5 GiB from another one.
+    fn pins(self, names: &[String]) -> Vec<Pin<'_>> {
+        let multiples = (self.end - 1) / self.distance;
+        let mut others = 0..;
+        let mut away = |name: &str| match name {
+            ".text" => 0,
+            // Its PREL32 are data, which nothing brings further than 2 GiB.
+            ".eh_frame" => 1 << 30,
+            _ => others.next().map_or(0, |nth| (1 + nth % multiples) * self.distance + nth / multiples * (5 << 30)),
+        };
+        names.iter().map(|section| Pin { section, addr: Addr::new(self.text + away(section)) }).collect()
+    }
 }
 
 /// Everything that is not text is reached by detours, the library by veneers.
@@ -52,7 +63,7 @@ fn every_program_is_linked_far_from_itself() {
         let files = program(variant);
         let names = outputs(&files);
         for distance in DISTANCES {
-            let pins = pins(&names, distance, 0);
+            let pins = Spread { text: TEXT, distance, end: 1 << 47 }.pins(&names);
             let options = Options { pins: &pins, policy: Policy::ALL };
             // The library is far from everything, too; what a program may do without, no library has.
             let resolve = |name: &str| (!name.ends_with("nowhere")).then_some(Addr::new(0x7fff_0000_0000));
@@ -75,7 +86,8 @@ fn programs_run_from_far_segments() {
         let names = outputs(&hello);
         for distance in DISTANCES {
             let Some(mut link) = crate::objects::example() else { return };
-            for pin in pins(&names, distance, 0) {
+            // qemu maps an image, and all that lies between, as one range.
+            for pin in (Spread { text: TEXT, distance, end: 1 << 46 }).pins(&names) {
                 link.arg("--place").arg(format!("{}={}", pin.section, pin.addr));
             }
             let output = link.arg(crate::objects::path(&format!("hello-{variant}.o"))).output().unwrap();
@@ -104,9 +116,9 @@ mod in_process {
             let files = program(variant);
             let names = outputs(&files);
             for distance in DISTANCES {
-                let pins = |moved: &u64| pins(&names, distance, *moved);
-                let moves = (0..64).map(|nth| nth << 26);
-                let (image, _) = load(&files, Policy::ALL, moves, pins, |_, name| symbol(name).map(Addr::new));
+                let spreads = (0..64).map(|nth| Spread { text: TEXT + (nth << 26), distance, end: 1 << 47 });
+                let pins = |spread: &Spread| spread.pins(&names);
+                let (image, _) = load(&files, Policy::ALL, spreads, pins, |_, name| symbol(name).map(Addr::new));
                 check(image.summary(), variant);
                 // SAFETY: the objects define `main`, and `image` lives until it has returned.
                 let main: Main = unsafe { image.function(image.symbol("main").unwrap()) }.unwrap();
