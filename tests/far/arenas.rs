@@ -24,12 +24,12 @@ fn text_of_one_arena_uses_data_of_another() {
     let [use_of, shared] = ["page_of_shared", "shared"].map(|name| linked.symbol(name));
     let reaches = |base: u64, addr: Addr| addr.get().wrapping_sub(base) < 1 << 30;
     assert!(reaches(ARENAS[0], use_of) && reaches(ARENAS[1], shared));
-    let (page, end) = linked.moved(linked.branch(use_of));
+    let (page, end) = linked.built(linked.branch(use_of));
     assert_eq!((page, linked.branch(end)), (shared.get() & !0xfff, use_of.at(4)));
     assert_eq!(linked.long(shared), 40);
 
     let slot_of = linked.symbol("slot_of_shared");
-    let (page, end) = linked.moved(linked.branch(slot_of));
+    let (page, end) = linked.built(linked.branch(slot_of));
     assert_eq!(linked.branch(end), slot_of.at(4));
     // LDR Xt, [Xn, #imm12 * 8]
     let slot = page + u64::from(linked.word(slot_of.at(4)) >> 10 & 0xfff) * 8;

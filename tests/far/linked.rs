@@ -104,16 +104,20 @@ impl Linked {
         addr.plus(i64::from((word << 6).cast_signed() >> 4))
     }
 
-    /// What the `MOVZ` and `MOVK`s from `addr` on build, and the address after them.
-    pub fn moved(&self, addr: Addr) -> (u64, Addr) {
-        let (mut value, mut at) = (0, addr);
+    /// What the `MOVZ` and `MOVK`s from `addr` on build, or the `ADRP` and `ADD`, and the address after them.
+    pub fn built(&self, addr: Addr) -> (u64, Addr) {
+        let (mut value, mut at) = (0_u64, addr);
         loop {
             let word = self.word(at);
             let shift = 16 * (word >> 21 & 3);
-            let immediate = u64::from(word >> 5 & 0xffff) << shift;
+            let moved = u64::from(word >> 5 & 0xffff) << shift;
+            // The field of ADRP: 19 bits above two, of pages.
+            let pages = i64::from((word << 8).cast_signed() >> 13 << 2) | i64::from(word >> 29 & 3);
             match word >> 23 {
-                0b1_1010_0101 => value = immediate,
-                0b1_1110_0101 => value = value & !(0xffff << shift) | immediate,
+                0b1_1010_0101 => value = moved,
+                0b1_1110_0101 => value = value & !(0xffff << shift) | moved,
+                0b1_0010_0010 => value += u64::from(word >> 10 & 0xfff),
+                _ if word & 0x9f00_0000 == 0x9000_0000 => value = at.page().plus(pages << 12).get(),
                 _ => return (value, at),
             }
             at = at.at(4);

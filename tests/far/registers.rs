@@ -106,20 +106,18 @@ impl Loaded {
         }
     }
 
-    /// The addresses that functions are entered by, where a veneer needs them to have landing pads or not.
     fn calls(&self) {
-        let built = |name: &str| {
-            let from = self.linked.symbol(&format!("bl_{name}.return")).plus(-4);
-            self.linked.moved(self.linked.branch(from)).0
-        };
-        let has_pads = self.linked.summary.pads > 0;
         let at = |name: &str| self.linked.symbol(name).get();
+        // The function, or its landing pad.
+        let entry = |name: &str| {
+            let veneer = self.linked.branch(self.linked.symbol(&format!("bl_{name}.return")).plus(-4));
+            let (built, _) = self.linked.built(veneer);
+            assert_eq!(built == at(name), self.linked.summary.pads == 0, "{name}");
+            built
+        };
         self.call("in_beside", 1, None);
-        if !has_pads {
-            self.call("in_page", 2, Some(at("in_page")));
-            assert_eq!(built("in_far"), at("in_far"));
-        }
-        self.call("in_far", 3, Some(built("in_far")));
+        self.call("in_page", 2, Some(entry("in_page")));
+        self.call("in_far", 3, Some(entry("in_far")));
         self.call("landing", 4, Some(at("landing")));
         self.call("outside", 3, Some(self.layout.far()));
     }

@@ -166,11 +166,13 @@ fn a_function_without_a_landing_pad_is_given_one() {
     let linked = layout.link(&CALLS, Policy { landing_pads: true, ..Policy::ALL });
     let linked = linked.unwrap_or_else(|refusals| panic!("{refusals:#?}"));
     assert_eq!(linked.summary.pads, 2);
-    let built = |name: &str| linked.moved(linked.branch(linked.symbol(&format!("bl_{name}.return")).plus(-4)));
-    let (pad, end) = built("in_far");
-    assert_eq!(linked.word(end), 0xd61f_0200);
-    assert_eq!(linked.word(Addr::new(pad)), BTI_C);
-    assert_eq!(linked.branch(Addr::new(pad + 4)), linked.symbol("in_far"));
+    let built = |name: &str| linked.built(linked.branch(linked.symbol(&format!("bl_{name}.return")).plus(-4)));
+    for name in ["in_page", "in_far"] {
+        let (pad, end) = built(name);
+        assert_eq!(linked.word(end), 0xd61f_0200, "{name}: BR x16");
+        assert_eq!(linked.word(Addr::new(pad)), BTI_C, "{name}");
+        assert_eq!(linked.branch(Addr::new(pad + 4)), linked.symbol(name));
+    }
     let (landing, _) = built("landing");
     assert_eq!(Addr::new(landing), linked.symbol("landing"));
     assert_eq!(linked.word(Addr::new(landing)), BTI_C);
