@@ -111,7 +111,7 @@ impl Linked {
             let word = self.word(at);
             let shift = 16 * (word >> 21 & 3);
             let moved = u64::from(word >> 5 & 0xffff) << shift;
-            // The field of ADRP: 19 bits above two, of pages.
+            // ADRP has the upper 19 bits of the number of pages in one field, the lower two in another.
             let pages = i64::from((word << 8).cast_signed() >> 13 << 2) | i64::from(word >> 29 & 3);
             match word >> 23 {
                 0b1_1010_0101 => value = moved,

@@ -190,6 +190,7 @@ fn each_rung_runs_alone() {
     for layout in Layout::all() {
         Loaded::new(&CALLS, Policy { veneers: true, ..NONE }, layout).calls();
         Loaded::new(&HOPS, Policy { hops: true, ..NONE }, layout).hops();
+        // No detour reads text.
         Loaded::new(&DETOURS, Policy { detours: true, execute_only: true, ..NONE }, layout).detours();
     }
 }

@@ -71,7 +71,7 @@ pub const CALLS: Set = Set { objects: &["calls.o"], sections: &[".text", "beside
 
 impl Set {
     pub fn files(&self) -> Vec<File> {
-        // Last, for it has the calls furthest from the island.
+        // Last, for its text keeps the island a page away from the calls.
         files("far", &[self.objects, &["harness.o"]].concat())
     }
 }
