@@ -5,6 +5,9 @@
 mod arenas;
 #[cfg(not(target_arch = "aarch64"))]
 mod common;
+#[cfg(target_arch = "aarch64")]
+#[path = "far/guarded.rs"]
+mod guarded;
 #[path = "far/linked.rs"]
 mod linked;
 #[allow(dead_code)]
@@ -43,5 +46,5 @@ fn the_objects_are_what_their_script_makes() {
         assert!(same, "{}", object.path().display());
         made += 1;
     }
-    assert_eq!(made, 10);
+    assert_eq!(made, 11);
 }
