@@ -42,8 +42,14 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         print!("{}", options::HELP);
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(path) = &options.verify {
-        return verify::verify(path);
+    if let [first, rest @ ..] = &*options.verify {
+        if !rest.is_empty() || !options.files.is_empty() {
+            return Err("--verify judges one image, and links nothing".into());
+        }
+        return verify::verify(first);
+    }
+    if options.emit_relocs && options.emit.is_none() {
+        return Err("--emit-relocs keeps relocations in an image, which --emit names".into());
     }
     let files = input::read(options)?;
     let entry = options.entry.as_deref().unwrap_or("main");
@@ -134,7 +140,9 @@ impl<'a> Job<'a> {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
-        run::tell(&plan.summary());
+        if !self.options.map {
+            run::tell(&plan.summary());
+        }
         Ok(Image { bytes, map: run::draw(&plan) })
     }
 

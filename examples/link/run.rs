@@ -6,6 +6,7 @@ use aarch64_reloc::arena::{Arena, Block, PageSize};
 #[cfg(not(target_arch = "aarch64"))]
 use aarch64_reloc::link::{Binding, Definition};
 use aarch64_reloc::link::{Input, Object, Plan, Summary};
+use aarch64_reloc::veneer::{Callee, Occupant};
 #[cfg(not(target_arch = "aarch64"))]
 use std::collections::HashSet;
 use std::error::Error;
@@ -134,7 +135,11 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
         let (addr, size) = (output.addr().to_string(), output.size());
         text += &format!("{addr:<18} {size:#10x}  {}  {}\n", output.prot(), output.name());
     }
-    text += &format!("{}\n\n", plan.summary());
+    text += &format!("{}\n", plan.summary());
+    for (_, occupant, name) in plan.occupants() {
+        text += &format!("{:<18} {}\n", occupant.addr().to_string(), describe(occupant, name));
+    }
+    text += "\n";
     let storage = vec![Block::EMPTY; 4 * plan.segments().len() + 4];
     let Ok(mut arena) = Arena::new(storage, Addr::new(start), end - start, PageSize::K4) else { return text };
     let mut names = Vec::new();
@@ -151,6 +156,23 @@ pub fn draw<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> String {
     };
     text += &arena.map(name).to_string();
     text
+}
+
+/// What stands in an island, in words; `name` is what a veneer through a slot of the GOT is for.
+fn describe(occupant: Occupant, name: &str) -> String {
+    match occupant {
+        Occupant::Veneer(veneer) => match veneer.callee() {
+            Callee::Slot(slot) => format!("veneer to {name}, by the slot at {}", slot.addr()),
+            Callee::Addr(addr) => format!("veneer to {addr}"),
+        },
+        Occupant::Hop { target, .. } => format!("hop to {target}"),
+        Occupant::Detour { detour, .. } => {
+            let what = if detour.is_load() { "what is at " } else { "" };
+            format!("detour of {}: x{} = {what}{}", detour.place(), detour.register().number(), detour.address())
+        }
+        Occupant::Pad { callee, .. } => format!("landing pad of {callee}"),
+        other => format!("{other:?}"),
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -197,9 +219,11 @@ mod in_process {
             Err(LoadError::Plan(Refused::Failures(_))) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.into()),
         };
-        tell(&image.summary());
         if job.options.map {
+            println!("{}\n", image.summary());
             print!("{}", image.map());
+        } else {
+            tell(&image.summary());
         }
         if job.options.gdb {
             image.announce();

@@ -59,22 +59,31 @@ impl Rungs {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { relocations, rungs, slots, veneers, hops, detours, pads } = *self;
-        write!(f, "{relocations} relocations, {slots} GOT slots")?;
-        for (count, made, way) in [
-            (rungs.direct, None, "direct"),
-            (rungs.slot, None, "by the GOT"),
-            (rungs.veneer, Some(veneers), "veneers"),
-            (rungs.hop, Some(hops), "hops"),
-            (rungs.detour, Some(detours), "detours"),
-            (rungs.nothing, None, "to nothing"),
-            (pads, None, "landing pads"),
+        write!(f, "{}, {}", Count(relocations, "relocation"), Count(slots, "GOT slot"))?;
+        for (count, way, made) in [
+            (rungs.direct, "direct", None),
+            (rungs.slot, "by the GOT", None),
+            (rungs.veneer, "through", Some(Count(veneers, "veneer"))),
+            (rungs.hop, "through", Some(Count(hops, "hop"))),
+            (rungs.detour, "through", Some(Count(detours, "detour"))),
+            (rungs.nothing, "to nothing", None),
         ] {
             match made {
                 _ if count == 0 => {}
                 None => write!(f, "\n{count:8} {way}")?,
-                Some(made) => write!(f, "\n{count:8} through {made} {way}")?,
+                Some(made) => write!(f, "\n{count:8} {way} {made}")?,
             }
         }
-        Ok(())
+        if pads == 0 { Ok(()) } else { write!(f, "\n{pads:8} landing pads for veneers") }
+    }
+}
+
+/// So many of these, in words.
+struct Count(usize, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        write!(f, "{count} {what}{}", if *count == 1 { "" } else { "s" })
     }
 }
