@@ -162,6 +162,9 @@ impl<'a> Memory<'a> {
     /// the low bits of a slot, where such a slot is in that page or has those bits. `R_AARCH64_ADR_PREL_PG_HI21_NC` is held
     /// to the range of its checked twin.
     ///
+    /// Time does not grow with the image, but for what is looked for in the GOT: a slot by its low bits or by its offset, and
+    /// the right one where another is reached.
+    ///
     /// # Errors
     ///
     /// What the place reaches instead.

@@ -438,3 +438,48 @@ fn an_alignment_is_a_power_of_two() {
     }
     assert_eq!(memory.largest_free(), memory.len() as u64);
 }
+
+/// Limits are a process's: this runs in a child, and not under qemu, which ignores them.
+#[test]
+#[cfg(not(target_arch = "aarch64"))]
+fn what_is_refused_comes_back() {
+    const CHILD: &str = "AARCH64_RELOC_REFUSED";
+    if std::env::var_os(CHILD).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", "what_is_refused_comes_back"]).env(CHILD, "").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let memory = Reservation::new(1 << 30).unwrap();
+    let sealed = || {
+        let draft = memory.draft();
+        for prot in [Prot::Read, Prot::ReadExec] {
+            draft.place(prot, &RET).unwrap();
+        }
+        draft.seal().unwrap()
+    };
+    let (kept, gone) = (sealed(), sealed());
+    let free = memory.free_bytes();
+    let limit = |bytes| {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: reads a limit of ours.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) }, 0);
+    };
+    let mut refused = Vec::with_capacity(6);
+    // Not 0, which Linux takes for no limit; and without it again before anything is asserted, for a panic needs memory.
+    limit(1);
+    for prot in [Prot::Read, Prot::ReadWrite, Prot::ReadExec] {
+        for len in [1, 100 << 20] {
+            refused.push((memory.draft().alloc(prot, len).map(drop), memory.free_bytes()));
+        }
+    }
+    drop(gone);
+    drop(kept);
+    limit(libc::RLIM_INFINITY);
+    for (result, left) in refused {
+        assert!(matches!(result, Err(Error::System { call: "mprotect", .. })), "{result:?}");
+        assert_eq!(left, free);
+    }
+    assert_eq!(memory.largest_free(), memory.len() as u64);
+    assert!(mapped(range(&memory)).iter().all(|perms| perms == "---p"));
+}

@@ -386,6 +386,30 @@ mod words {
     }
 
     #[test]
+    fn detours_to_slots_make_their_page_or_load_them_whole() {
+        const SLOT: Addr = TARGET.at(0x800);
+        let judge = |words: &[u32], reloc| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let got = [View { addr: SLOT, bytes: &P.get().to_le_bytes() }];
+            let views = [View { addr: P, bytes: &bytes }, got[0]];
+            let memory = Memory { views: &views, got: &got, ..Memory::default() };
+            memory.check(P, reloc, Target::Slot { holds: P, addend: 0 }).map_err(|wrong| wrong.found)
+        };
+        assert_eq!(judge(&DETOUR, Reloc::ADR_GOT_PAGE), Ok(Verdict::Right));
+        // `movk x5, #0x9800`: the slot itself, to which its low bits would be added again.
+        let mut words = DETOUR;
+        words[4] = 0xf293_0005;
+        assert_eq!(judge(&words, Reloc::ADR_GOT_PAGE), Err(Found::Other { reached: SLOT, expected: TARGET }));
+        // `ldr x5, [x5, #0x800]`; then `ldr w5` and `ldrsw x5`, which leave half of the slot behind.
+        let through = |load| [0x1400_0002, 0xd503_201f, 0xd2c2_4685, 0xf2aa_cf05, 0xf292_0005, load, 0x17ff_fffb];
+        assert_eq!(judge(&through(0xf944_00a5), Reloc::GOT_LD_PREL19), Ok(Verdict::Right));
+        let refused = Err(Found::Refused(Reason::WrongOpcode { found: 0x1400_0002 }));
+        for half in [0xb948_00a5, 0xb988_00a5] {
+            assert_eq!(judge(&through(half), Reloc::GOT_LD_PREL19), refused);
+        }
+    }
+
+    #[test]
     fn hops_change_no_register() {
         // `cbz x0, .+8`, `nop`, then `b .+8` to a target.
         right(&[0xb400_0040, 0xd503_201f, 0x1400_0002], Reloc::CONDBR19, P.at(16));

@@ -1,9 +1,9 @@
 //! Addresses, instructions, relocations, sections, placement.
 
 use crate::drain;
-use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment};
+use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment, Taken, Zone, Zones};
 use aarch64_reloc::insn::{self, Hw, Reg};
-use aarch64_reloc::patch::{Endian, Fixup, PatchError, Section};
+use aarch64_reloc::patch::{Endian, Fixup, PatchError, Room, Section};
 use aarch64_reloc::{Addr, Reason, Reloc, Value};
 use core::hint::black_box;
 use core::ops::RangeInclusive;
@@ -114,6 +114,44 @@ pub fn prove_lent_arena(
     arena.free(second)?;
     black_box(arena.largest_free());
     Ok(arena.free_bytes())
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_guarantees(arena: &Arena<&mut [Block]>, zones: &Zones<&mut [Block]>, reloc: Reloc) -> (bool, bool) {
+    (arena.guarantees(reloc), zones.guarantees(reloc))
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_zones(
+    storage: &mut [Block],
+    base: Addr,
+    len: u64,
+    page: PageSize,
+    corridor: u64,
+) -> Result<Zones<&mut [Block]>, ArenaError> {
+    Zones::new(storage, base, len, page, corridor)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_lent_zones(
+    zones: &mut Zones<&mut [Block]>,
+    prot: Prot,
+    len: u64,
+    segment: Segment,
+) -> Result<Taken, ArenaError> {
+    black_box(zones.free(segment)?);
+    for zone in Zone::ALL {
+        black_box((zones.largest_free(zone), zone.prot(), zones.alloc(zone, len)?));
+    }
+    black_box((zones.corridor(segment), zones.free_bytes()));
+    drain(zones.segments());
+    zones.alloc(prot.into(), len)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_room(addr: Addr, fixups: &[Fixup], distance: i64) -> Option<(i64, i64, u64, bool)> {
+    let room = Room::of_section(addr, fixups)?.and(Room::of_targets(addr, fixups)?)?;
+    Some((room.first(), room.last(), room.step(), room.contains(distance)))
 }
 
 #[unsafe(no_mangle)]

@@ -1,11 +1,11 @@
 //! What the errors and the map say, written into a buffer that may end at any byte.
 
 use aarch64_reloc::addr::Misaligned;
-use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment};
+use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment, Zones};
 use aarch64_reloc::got::Full;
-use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused};
+use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused, Summary};
 use aarch64_reloc::veneer::{NoDetour, VeneerError};
-use aarch64_reloc::verify::Wrong;
+use aarch64_reloc::verify::{Unverified, Wrong};
 use aarch64_reloc::{Addr, Failures, PatchError};
 use core::fmt::{self, Display, Write};
 
@@ -45,6 +45,8 @@ show! {
     prove_show_refused Refused<u32>;
     prove_show_commit_error CommitError;
     prove_show_wrong Wrong;
+    prove_show_unverified Unverified;
+    prove_show_summary Summary;
 }
 
 #[unsafe(no_mangle)]
@@ -54,6 +56,17 @@ pub fn prove_show_map(
     name: &dyn Fn(&Segment) -> Option<&'static str>,
 ) -> fmt::Result {
     let map = arena.map(name);
+    let map: &dyn Display = &map;
+    write!(buffer, "{map}")
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_show_zones(
+    buffer: &mut Buffer<'_>,
+    zones: &Zones<&mut [Block]>,
+    name: &dyn Fn(&Segment) -> Option<&'static str>,
+) -> fmt::Result {
+    let map = zones.map(name);
     let map: &dyn Display = &map;
     write!(buffer, "{map}")
 }

@@ -6,7 +6,7 @@ use aarch64_reloc::formats::image::{Counts, Image};
 use aarch64_reloc::link::{
     CommitError, Failure, Input, Needs, Object, ObjectError, Options, Plan, Refused, Request, Tables, measure,
 };
-use aarch64_reloc::verify::{Memory, Target, Verdict, Wrong};
+use aarch64_reloc::verify::{Memory, Target, Verdict, View, Wrong};
 use aarch64_reloc::{Addr, Reloc, Section};
 use core::hint::black_box;
 
@@ -58,7 +58,12 @@ pub fn prove_commit<'data>(
 
 #[unsafe(no_mangle)]
 pub fn prove_check(memory: &Memory<'_>, place: Addr, reloc: Reloc, target: Target) -> Result<Verdict, Wrong> {
-    memory.check(place, reloc, target)
+    memory.check(place, reloc, target).inspect_err(|wrong| _ = black_box(wrong.is_truncated()))
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_view<'a>(view: View<'a>, reloc: Reloc, addr: Addr, len: usize) -> (Option<View<'a>>, Target) {
+    (view.part(addr, len), Target::new(reloc, Some(addr), addr.get().cast_signed()))
 }
 
 #[unsafe(no_mangle)]

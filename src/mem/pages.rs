@@ -57,8 +57,9 @@ impl Pages {
         let (addr, len) = (segment.addr(), bytes(segment));
         // SAFETY: the pages are this owner's, and the callers below have seen to it that nobody uses them.
         let protect = |prot| unsafe { linux::protect(addr, len, prot) };
-        // Not executable in between: qemu goes on running its translation of code until then.
-        let closed = protect(Prot::ReadWrite)
+        // Not executable in between: qemu goes on running its translation of code until then. And not writable: that may be
+        // what the system has just refused (`RLIMIT_DATA`).
+        let closed = protect(Prot::Read)
             // SAFETY: as above.
             .and_then(|()| unsafe { linux::discard(addr, len) })
             .and_then(|()| protect(segment.prot()));

@@ -132,8 +132,7 @@ impl Reservation {
             // SAFETY: the stretch was nobody's, and the lock keeps it from everybody until it is mapped.
             let opened = unsafe { linux::open(stretch.addr, stretch.len as usize, part.prot) };
             if let Err(error) = opened {
-                drop(zones);
-                self.put_back(taken.segment);
+                put_back(&mut zones, taken.segment);
                 return Err(error);
             }
         }
@@ -142,20 +141,23 @@ impl Reservation {
 
     /// Lets others have the pages of `segment`, which hold nothing and have their final protection.
     pub(super) fn put_back(&self, segment: Segment) {
-        let mut zones = self.zones();
-        // Only a segment that is not held would be refused, and this one is.
-        if let Ok(Some(stretch)) = zones.free(segment) {
-            // SAFETY: nobody holds pages of the stretch, and the lock keeps it so.
-            let closed = unsafe { linux::decommit(stretch.addr, stretch.len as usize) };
-            // A refusal leaves pages mapped that hold nothing, until the stretch is taken again.
-            drop(closed);
-        }
+        put_back(&mut self.zones(), segment);
     }
 
     fn zones(&self) -> MutexGuard<'_, Zones<Vec<Block>>> {
         // A panic under the lock comes from `names` of `map`, which reads, or from lack of memory for blocks, before any is
         // changed: the zones are whole.
         self.0.zones.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn put_back(zones: &mut MutexGuard<'_, Zones<Vec<Block>>>, segment: Segment) {
+    // Only a segment that is not held would be refused, and this one is.
+    if let Ok(Some(stretch)) = zones.free(segment) {
+        // SAFETY: nobody holds pages of the stretch, and the lock keeps it so.
+        let closed = unsafe { linux::decommit(stretch.addr, stretch.len as usize) };
+        // A refusal leaves pages mapped that hold nothing, until the stretch is taken again.
+        drop(closed);
     }
 }
 

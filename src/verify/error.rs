@@ -33,7 +33,8 @@ pub enum Found {
     NoBytes,
     /// No relocation of the kind can have been applied there.
     Refused(Reason),
-    /// Another target. The two are addresses where the relocation is PC-relative; their pages, where it is to pages; else numbers, as far as the place decides them: twelve bits of a lo12, sixteen of a move.
+    /// Another target. The two are addresses where the relocation is PC-relative; their pages, where it is to pages; else
+    /// numbers, as far as the place decides them: twelve bits of a lo12, sixteen of a move.
     Other {
         /// What the place reaches or holds.
         reached: Addr,

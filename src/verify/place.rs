@@ -1,7 +1,7 @@
 //! A place: what stands there, and whether that is lawful for a target.
 
 use super::error::{Found, is_truncated};
-use super::run::Run;
+use super::run::{Load, Run};
 use super::{Memory, Target};
 use crate::addr::Addr;
 use crate::insn::layout::MoveWide;
@@ -100,7 +100,9 @@ impl<'m, 'a> Place<'m, 'a> {
                 Some(Stands::Code(Addr::new(bits)))
             }
             Reloc::LD_PREL_LO19 | Reloc::GOT_LD_PREL19 => {
-                Some(Stands::Code(Run::new(self.memory, self.addr).result_at(back)?.from?))
+                let (from, load) = Run::new(self.memory, self.addr).result_at(back)?.from?;
+                // A slot is loaded whole.
+                (self.reloc == Reloc::LD_PREL_LO19 || load == Load::Double).then_some(Stands::Code(from))
             }
             _ => {
                 let at = self.branch(self.addr)?;
@@ -182,8 +184,10 @@ impl<'m, 'a> Place<'m, 'a> {
         let all = || self.memory.slots(holds, SLOT, Addr::new(0));
         let holds_it = |slot: Addr| self.memory.slot(slot) == Some(holds);
         let is_right = match self.reloc.takes() {
+            // A detour may come back with what is no page.
             Class::Slot if self.reloc.is_paged() => {
-                (0..Addr::PAGE as usize).step_by(SLOT as usize).any(|offset| holds_it(reached.at(offset)))
+                let mut slots = (0..Addr::PAGE as usize).step_by(SLOT as usize).map(|offset| reached.at(offset));
+                reached == reached.page() && slots.any(holds_it)
             }
             Class::Slot if self.reloc.is_pc_relative() => holds_it(reached.plus(addend.wrapping_neg())),
             Class::Slot => self.memory.slots(holds, Addr::PAGE, reached).next().is_some(),

@@ -14,8 +14,8 @@ const STEPS: usize = 16;
 pub(super) struct Held {
     /// Its bits, where they can be known.
     pub(super) bits: Option<u64>,
-    /// The address it was loaded from.
-    pub(super) from: Option<Addr>,
+    /// The address it was loaded from, and how.
+    pub(super) from: Option<(Addr, Load)>,
 }
 
 /// Code that is being followed.
@@ -129,7 +129,7 @@ impl<'m, 'a> Run<'m, 'a> {
             Load::Word | Load::Double => raw,
             Load::Signed => i64::from(raw as i32).cast_unsigned(),
         });
-        self.write(rt, Held { bits, from: Some(from) })
+        self.write(rt, Held { bits, from: Some((from, kind)) })
     }
 
     fn known(&self, reg: Reg) -> Option<u64> {
@@ -164,7 +164,7 @@ const MOVE_WIDE: u32 = 0x9280_0000;
 
 /// The loads of a general register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Load {
+pub(super) enum Load {
     Word,
     Double,
     Signed,
