@@ -11,6 +11,7 @@ use aarch64_reloc::link::{
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
+use core::convert::Infallible;
 
 /// An object made up of what is added to it. The relocations of each section follow the sections.
 #[derive(Debug, Default)]
@@ -217,6 +218,17 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
     plan.commit(&mut memory).unwrap();
     let segments = places.iter().map(|(addr, _)| addr.get()).zip(bytes).collect();
     Ok(Image { segments, slots, veneers, rungs, symbols })
+}
+
+/// Plans a link whose image is too large to be made: by which rungs references go, or the lines in which it is refused.
+fn rungs(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Rungs, Vec<String>> {
+    let inputs: Vec<_> = NAMES.into_iter().zip(objects).map(|(name, object)| Input { name, object }).collect();
+    let mut storage = Storage::new(measure(&inputs, 0));
+    let place = each(|_| Ok::<_, Infallible>(Addr::new(setup.at[0])));
+    let mut lines = Vec::new();
+    let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+    let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report);
+    plan.map(|plan| plan.summary().rungs).map_err(|_| lines)
 }
 
 /// The causes for which a link is refused.
@@ -821,6 +833,43 @@ mod islands {
         let image = link(vec![object], &Setup::default()).unwrap();
         let from = image.symbol("from");
         assert_eq!((image.target(from + 4), image.symbol("after")), (image.symbol("to"), from + 8));
+    }
+
+    /// A far call from the start of text of these output sections and sizes, in MiB, each at a multiple of `align`.
+    fn call_from_the_start(pieces: &[(&'static str, u64)], align: u64) -> Made {
+        let mut object = Made::default();
+        let first = object.named_text(pieces[0].0, &[insn::bl()]);
+        let far = absolute("far", 1 << 40)(&mut object);
+        object.relocate(first, 0, Reloc::CALL26, far, 0);
+        for &(name, size) in pieces {
+            object.loaded(name, Prot::ReadExec, align, Content::Zeros(size << 20));
+        }
+        object
+    }
+
+    #[test]
+    fn pieces_of_any_size_leave_an_island_in_reach() {
+        let mixed: Vec<_> = [("a", 90)].into_iter().chain([("b", 1); 300]).collect();
+        for (pieces, align) in [
+            (&[("a", 90), ("b", 99)][..], 8),
+            (&[("a", 99); 3], 8),
+            (&[("a", 130), ("b", 1)], 8),
+            (&[("a", 1), ("b", 1), ("c", 99), ("d", 99)], 8),
+            (&mixed, 8),
+            (&[("a", 0); 5], 1 << 28),
+        ] {
+            let rungs =
+                rungs(vec![call_from_the_start(pieces, align)], &Setup { at: [1 << 28; 3], ..Setup::default() });
+            assert_eq!(rungs.map(|rungs| rungs.veneer), Ok(1), "{:?} {align}", &pieces[..2]);
+        }
+    }
+
+    #[test]
+    fn text_that_claims_to_be_huge_asks_for_few_islands() {
+        let mut object = Made::default();
+        object.add(".text", Prot::ReadExec, Content::Zeros(1 << 62));
+        let needs = measure(&[Input { name: "huge.o", object }], 1);
+        assert_eq!((needs.islands, needs.veneers), (2, 4));
     }
 
     #[test]
