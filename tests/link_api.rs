@@ -865,6 +865,30 @@ mod islands {
     }
 
     #[test]
+    fn branches_that_reach_take_no_room_beside_one_that_does_not() {
+        for count in [1, 1000] {
+            // All but the last branch are to the next instruction, which another section branches to as well.
+            let mut object = Made::default();
+            let from = object.text(&vec![insn::tbz(Reg::X0, 1); count + 1]);
+            let other = object.text(&vec![insn::tbz(Reg::X0, 1); count + 1]);
+            for number in 0..count as u64 {
+                let next = Definition::Section { index: from, offset: 4 * number + 4 };
+                let next = object.named("", Binding::Local, next);
+                object.relocate(from, 4 * number, Reloc::TSTBR14, next, 0);
+                object.relocate(other, 4 * number, Reloc::TSTBR14, next, 0);
+            }
+            object.add(".text.between", Prot::ReadExec, Content::Zeros(40 << 10));
+            let to = object.named_text(".text.to", &[insn::NOP]);
+            let target = object.function("to", to);
+            for section in [from, other] {
+                object.relocate(section, 4 * count as u64, Reloc::TSTBR14, target, 0);
+            }
+            let image = link(vec![object], &Setup::default()).unwrap();
+            assert_eq!((image.rungs.direct, image.rungs.hop), (2 * count, 2), "{:?}", image.rungs);
+        }
+    }
+
+    #[test]
     fn text_that_claims_to_be_huge_asks_for_few_islands() {
         let mut object = Made::default();
         object.add(".text", Prot::ReadExec, Content::Zeros(1 << 62));

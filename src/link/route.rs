@@ -78,7 +78,7 @@ impl Router<'_> {
         let value = self.value(reference)?;
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
         match reloc.remedy() {
-            Some(remedy) if is_aligned && !self.reaches(reloc, place, value) => match remedy {
+            Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {
                 _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
                 Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
                 Remedy::Veneer => self.call(reference, value, begins),
@@ -125,9 +125,11 @@ impl Router<'_> {
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
 
-    /// Whether the place reaches the value, however the two still move.
-    pub(super) fn reaches(&self, reloc: Reloc, place: Addr, value: Value) -> bool {
-        reloc.reaches(place.plus(self.margin), value) && reloc.reaches(place.plus(-self.margin), value)
+    /// Whether the place reaches the value, however the two still move; those of one section move together.
+    fn reaches(&self, reference: &Reference<'_>, value: Value) -> bool {
+        let Reference { reloc, place, .. } = *reference;
+        let margin = if is_within(reference) && matches!(value, Value::Addr(_)) { 0 } else { self.margin };
+        reloc.reaches(place.plus(margin), value) && reloc.reaches(place.plus(-margin), value)
     }
 }
 
@@ -136,10 +138,15 @@ pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: P
     is_call(reloc) && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
+/// Whether the target is in the section of the place.
+pub(super) fn is_within(reference: &Reference<'_>) -> bool {
+    let Reference { target, section, .. } = *reference;
+    target.state == State::Defined && target.section == section
+}
+
 /// Whether AAELF64 5.7.8 lets a veneer come between: the target is a function, in another section, or undefined.
 fn may_come_between(reference: &Reference<'_>) -> bool {
-    let Reference { target, section, .. } = *reference;
-    target.function || target.section != section
+    reference.target.function || !is_within(reference)
 }
 
 /// Whether `reloc` would give the target's address, and there is none. A slot is there all the same, and holds zero.
