@@ -889,6 +889,24 @@ mod islands {
     }
 
     #[test]
+    fn islands_that_move_each_other_have_room_for_what_is_nearest() {
+        // In 350 MiB of text, one detour each KiB: more than a MiB of cells moves what lies behind an island.
+        let adrp = insn::adrp(Reg::X0).to_le_bytes().into_iter();
+        let piece: Vec<u8> = adrp.chain([0; 1020]).cycle().take(1 << 20).collect();
+        let piece: &[u8] = piece.leak();
+        let mut object = Made::default();
+        let symbol = absolute("far", 1 << 40)(&mut object);
+        for _ in 0..350 {
+            let text = object.add(".text", Prot::ReadExec, Content::Bytes(piece));
+            let places = (0..1 << 20).step_by(1024);
+            let of = |offset| Relocation { offset, reloc: Reloc::ADR_PREL_PG_HI21, symbol, addend: 0 };
+            object.relocations.push((text, places.map(of).collect()));
+        }
+        let rungs = rungs(vec![object], &Setup::default());
+        assert_eq!(rungs.map(|rungs| rungs.detour).map_err(|lines| lines.len()), Ok(350 << 10));
+    }
+
+    #[test]
     fn text_that_claims_to_be_huge_asks_for_few_islands() {
         let mut object = Made::default();
         object.add(".text", Prot::ReadExec, Content::Zeros(1 << 62));

@@ -23,6 +23,9 @@ pub(super) struct Reference<'a> {
     /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
     pub(super) isle: u32,
+    /// Bytes by which the place and its target were moved since what the islands need was counted.
+    pub(super) moved: i64,
+    pub(super) target_moved: i64,
     /// The number and the address of the object's base of the GOT.
     pub(super) base: u32,
     pub(super) got: Addr,

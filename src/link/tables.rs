@@ -53,6 +53,8 @@ pub struct Placed {
     pub(super) isle: u32,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
+    /// Bytes by which it was moved since what the islands need was counted.
+    pub(super) moved: i64,
 }
 
 /// No record.
