@@ -527,7 +527,7 @@ mod targets {
     fn a_weak_reference_to_nothing_is_null_or_falls_through() {
         let x1 = Reg::new(1);
         let page = insn::adrp(x1);
-        let cases: [(u32, Reloc, i64, u32); 9] = [
+        let cases: [(u32, Reloc, i64, u32); 14] = [
             (insn::bl(), Reloc::CALL26, 0, insn::bl() | 1),
             (insn::b(), Reloc::JUMP26, 0, insn::b() | 1),
             (insn::b_cond(0), Reloc::CONDBR19, 0, insn::b_cond(0) | 1 << 5),
@@ -536,6 +536,12 @@ mod targets {
             (page, Reloc::ADR_PREL_PG_HI21_NC, 0, insn::movz(x1, Hw::G0)),
             (insn::adr(x1), Reloc::ADR_PREL_LO21, 0, insn::movz(x1, Hw::G0)),
             (insn::add(x1, x1), Reloc::ADD_ABS_LO12_NC, 0, insn::add(x1, x1)),
+            // The start of the page of A, and A itself, by llvm-mc: mov x1, #0; #0x1000; #-0x1000; #8; #-8.
+            (page, Reloc::ADR_PREL_PG_HI21, 8, 0xd280_0001),
+            (page, Reloc::ADR_PREL_PG_HI21, 0x1008, 0xd282_0001),
+            (page, Reloc::ADR_PREL_PG_HI21, -8, 0x9281_ffe1),
+            (insn::adr(x1), Reloc::ADR_PREL_LO21, 8, 0xd280_0101),
+            (insn::adr(x1), Reloc::ADR_PREL_LO21, -8, 0x9280_00e1),
             // X = A: four bytes on.
             (insn::ldr_literal(x1), Reloc::LD_PREL_LO19, 4, insn::ldr_literal(x1) | 1 << 5),
         ];

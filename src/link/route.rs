@@ -161,11 +161,16 @@ pub(super) fn refers_to_nothing(reloc: Reloc, target: &Target) -> bool {
 /// relative to the place is relative to that.
 fn to_nothing(reference: &Reference<'_>, raw: u64) -> Action {
     let Reference { reloc, place, addend, target, .. } = *reference;
-    let rd = PcRel::from_bits(raw as u32).rd();
-    match reloc {
-        Reloc::CALL26 | Reloc::JUMP26 | Reloc::CONDBR19 | Reloc::TSTBR14 => Action::Patch(Value::Addr(place.plus(4))),
-        Reloc::ADR_PREL_PG_HI21 | Reloc::ADR_PREL_PG_HI21_NC | Reloc::ADR_PREL_LO21 if addend == 0 => {
-            Action::Replace(insn::movz(rd, Hw::G0))
+    // What ADR or ADRP is to leave in its register, as far as sixteen bits and a sign can say it.
+    let to = target.addr.plus(addend);
+    let to = if reloc.is_paged() { to.page() } else { to };
+    let set = insn::movz(PcRel::from_bits(raw as u32).rd(), Hw::G0);
+    match (reloc, Reloc::MOVW_SABS_G0.apply(set.into(), place, to.into())) {
+        (Reloc::CALL26 | Reloc::JUMP26 | Reloc::CONDBR19 | Reloc::TSTBR14, _) => {
+            Action::Patch(Value::Addr(place.plus(4)))
+        }
+        (Reloc::ADR_PREL_PG_HI21 | Reloc::ADR_PREL_PG_HI21_NC | Reloc::ADR_PREL_LO21, Ok(set)) => {
+            Action::Replace(set as u32)
         }
         _ if reloc.is_pc_relative() && !reloc.is_paged() => Action::Patch(Value::Addr(place.plus(addend))),
         _ => Action::Patch(Value::Addr(target.addr.plus(addend))),
