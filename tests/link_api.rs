@@ -676,6 +676,13 @@ mod veneers {
     }
 
     #[test]
+    fn a_call_to_what_is_outside_says_how_far_that_is() {
+        let setup = Setup { known: &[("far", FAR)], pins: &[(".plt", 1 << 40)], ..Setup::default() };
+        let refused = lines(vec![one(insn::bl(), Reloc::CALL26, 0, undefined("far"))], &setup);
+        assert!(refused[0].contains("target 0x7fff00001000 is +0x7ffeffc01000 bytes away"), "{refused:?}");
+    }
+
+    #[test]
     fn slots_out_of_the_veneers_reach_are_still_loaded() {
         let object = one(insn::bl(), Reloc::CALL26, 0, undefined("far"));
         let at = [TEXT, READ, 0x1234_5678_9000];

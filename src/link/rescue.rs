@@ -43,7 +43,9 @@ impl fmt::Display for Stranded {
 
 /// The error of a reference that does not reach, and is not rescued.
 pub(super) fn stranded(reference: &Reference<'_>, value: Value, why: Stranded) -> Cause<'static> {
-    let Reference { reloc, place, .. } = *reference;
+    let Reference { reloc, place, addr, addend, .. } = *reference;
+    // A call through a slot is a call of the symbol.
+    let value = if reloc.takes().takes(value) { value } else { Value::Addr(addr.plus(addend)) };
     let x = reloc.x(place, value).unwrap_or(0);
     Cause::Stranded(PatchError { reloc, place, value: Some(value), reason: Reason::OutOfRange { x } }, why)
 }
