@@ -11,6 +11,7 @@ use aarch64_reloc::link::{
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
+use core::convert::Infallible;
 
 /// An object made up of what is added to it. The relocations of each section follow the sections.
 #[derive(Debug, Default)]
@@ -217,6 +218,17 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
     plan.commit(&mut memory).unwrap();
     let segments = places.iter().map(|(addr, _)| addr.get()).zip(bytes).collect();
     Ok(Image { segments, slots, veneers, rungs, symbols })
+}
+
+/// Plans a link whose image is too large to be made: by which rungs references go, or the lines in which it is refused.
+fn rungs(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Rungs, Vec<String>> {
+    let inputs: Vec<_> = NAMES.into_iter().zip(objects).map(|(name, object)| Input { name, object }).collect();
+    let mut storage = Storage::new(measure(&inputs, 0));
+    let place = each(|_| Ok::<_, Infallible>(Addr::new(setup.at[0])));
+    let mut lines = Vec::new();
+    let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+    let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report);
+    plan.map(|plan| plan.summary().rungs).map_err(|_| lines)
 }
 
 /// The causes for which a link is refused.
@@ -515,7 +527,7 @@ mod targets {
     fn a_weak_reference_to_nothing_is_null_or_falls_through() {
         let x1 = Reg::new(1);
         let page = insn::adrp(x1);
-        let cases: [(u32, Reloc, i64, u32); 9] = [
+        let cases: [(u32, Reloc, i64, u32); 14] = [
             (insn::bl(), Reloc::CALL26, 0, insn::bl() | 1),
             (insn::b(), Reloc::JUMP26, 0, insn::b() | 1),
             (insn::b_cond(0), Reloc::CONDBR19, 0, insn::b_cond(0) | 1 << 5),
@@ -524,6 +536,12 @@ mod targets {
             (page, Reloc::ADR_PREL_PG_HI21_NC, 0, insn::movz(x1, Hw::G0)),
             (insn::adr(x1), Reloc::ADR_PREL_LO21, 0, insn::movz(x1, Hw::G0)),
             (insn::add(x1, x1), Reloc::ADD_ABS_LO12_NC, 0, insn::add(x1, x1)),
+            // The start of the page of A, and A itself, by llvm-mc: mov x1, #0; #0x1000; #-0x1000; #8; #-8.
+            (page, Reloc::ADR_PREL_PG_HI21, 8, 0xd280_0001),
+            (page, Reloc::ADR_PREL_PG_HI21, 0x1008, 0xd282_0001),
+            (page, Reloc::ADR_PREL_PG_HI21, -8, 0x9281_ffe1),
+            (insn::adr(x1), Reloc::ADR_PREL_LO21, 8, 0xd280_0101),
+            (insn::adr(x1), Reloc::ADR_PREL_LO21, -8, 0x9280_00e1),
             // X = A: four bytes on.
             (insn::ldr_literal(x1), Reloc::LD_PREL_LO19, 4, insn::ldr_literal(x1) | 1 << 5),
         ];
@@ -655,6 +673,13 @@ mod veneers {
         let adrp = insn::adrp(Reg::X16) | (pages & 3) << 29 | pages >> 2 << 5;
         let wanted = [adrp, insn::ldr(Reg::X16, Reg::X16), insn::br(Reg::X16)];
         assert_eq!([0, 4, 8].map(|at| image.word(veneer + at)), wanted);
+    }
+
+    #[test]
+    fn a_call_to_what_is_outside_says_how_far_that_is() {
+        let setup = Setup { known: &[("far", FAR)], pins: &[(".plt", 1 << 40)], ..Setup::default() };
+        let refused = lines(vec![one(insn::bl(), Reloc::CALL26, 0, undefined("far"))], &setup);
+        assert!(refused[0].contains("target 0x7fff00001000 is +0x7ffeffc01000 bytes away"), "{refused:?}");
     }
 
     #[test]
@@ -821,6 +846,85 @@ mod islands {
         let image = link(vec![object], &Setup::default()).unwrap();
         let from = image.symbol("from");
         assert_eq!((image.target(from + 4), image.symbol("after")), (image.symbol("to"), from + 8));
+    }
+
+    /// A far call from the start of text of these output sections and sizes, in MiB, each at a multiple of `align`.
+    fn call_from_the_start(pieces: &[(&'static str, u64)], align: u64) -> Made {
+        let mut object = Made::default();
+        let first = object.named_text(pieces[0].0, &[insn::bl()]);
+        let far = absolute("far", 1 << 40)(&mut object);
+        object.relocate(first, 0, Reloc::CALL26, far, 0);
+        for &(name, size) in pieces {
+            object.loaded(name, Prot::ReadExec, align, Content::Zeros(size << 20));
+        }
+        object
+    }
+
+    #[test]
+    fn pieces_of_any_size_leave_an_island_in_reach() {
+        let mixed: Vec<_> = [("a", 90)].into_iter().chain([("b", 1); 300]).collect();
+        for (pieces, align) in [
+            (&[("a", 90), ("b", 99)][..], 8),
+            (&[("a", 99); 3], 8),
+            (&[("a", 130), ("b", 1)], 8),
+            (&[("a", 1), ("b", 1), ("c", 99), ("d", 99)], 8),
+            (&mixed, 8),
+            (&[("a", 0); 5], 1 << 28),
+        ] {
+            let rungs =
+                rungs(vec![call_from_the_start(pieces, align)], &Setup { at: [1 << 28; 3], ..Setup::default() });
+            assert_eq!(rungs.map(|rungs| rungs.veneer), Ok(1), "{:?} {align}", &pieces[..2]);
+        }
+    }
+
+    #[test]
+    fn branches_that_reach_take_no_room_beside_one_that_does_not() {
+        for count in [1, 1000] {
+            // All but the last branch are to the next instruction, which another section branches to as well.
+            let mut object = Made::default();
+            let from = object.text(&vec![insn::tbz(Reg::X0, 1); count + 1]);
+            let other = object.text(&vec![insn::tbz(Reg::X0, 1); count + 1]);
+            for number in 0..count as u64 {
+                let next = Definition::Section { index: from, offset: 4 * number + 4 };
+                let next = object.named("", Binding::Local, next);
+                object.relocate(from, 4 * number, Reloc::TSTBR14, next, 0);
+                object.relocate(other, 4 * number, Reloc::TSTBR14, next, 0);
+            }
+            object.add(".text.between", Prot::ReadExec, Content::Zeros(40 << 10));
+            let to = object.named_text(".text.to", &[insn::NOP]);
+            let target = object.function("to", to);
+            for section in [from, other] {
+                object.relocate(section, 4 * count as u64, Reloc::TSTBR14, target, 0);
+            }
+            let image = link(vec![object], &Setup::default()).unwrap();
+            assert_eq!((image.rungs.direct, image.rungs.hop), (2 * count, 2), "{:?}", image.rungs);
+        }
+    }
+
+    #[test]
+    fn islands_that_move_each_other_have_room_for_what_is_nearest() {
+        // In 350 MiB of text, one detour each KiB: more than a MiB of cells moves what lies behind an island.
+        let adrp = insn::adrp(Reg::X0).to_le_bytes().into_iter();
+        let piece: Vec<u8> = adrp.chain([0; 1020]).cycle().take(1 << 20).collect();
+        let piece: &[u8] = piece.leak();
+        let mut object = Made::default();
+        let symbol = absolute("far", 1 << 40)(&mut object);
+        for _ in 0..350 {
+            let text = object.add(".text", Prot::ReadExec, Content::Bytes(piece));
+            let places = (0..1 << 20).step_by(1024);
+            let of = |offset| Relocation { offset, reloc: Reloc::ADR_PREL_PG_HI21, symbol, addend: 0 };
+            object.relocations.push((text, places.map(of).collect()));
+        }
+        let rungs = rungs(vec![object], &Setup::default());
+        assert_eq!(rungs.map(|rungs| rungs.detour).map_err(|lines| lines.len()), Ok(350 << 10));
+    }
+
+    #[test]
+    fn text_that_claims_to_be_huge_asks_for_few_islands() {
+        let mut object = Made::default();
+        object.add(".text", Prot::ReadExec, Content::Zeros(1 << 62));
+        let needs = measure(&[Input { name: "huge.o", object }], 1);
+        assert_eq!((needs.islands, needs.veneers), (2, 4));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Isle {
     offset: u64,
     /// `None` where its output section has no place in memory.
     addr: Option<Addr>,
+    /// Where it was when it was counted what it needs.
+    counted: Option<Addr>,
     /// Its cells in the table of all: the first, and how many.
     first: u32,
     room: u32,
@@ -77,6 +79,7 @@ impl Isles<'_> {
         for isle in self.table.iter_mut().take(self.len) {
             let output = layout.outputs().get(isle.output as usize).filter(|output| output.segment != NONE);
             isle.addr = output.map(|output| output.addr.plus(isle.offset.cast_signed()));
+            isle.counted = isle.counted.or(isle.addr);
         }
     }
 
@@ -174,12 +177,14 @@ impl Isles<'_> {
         Ok(claimed)
     }
 
-    /// The numbers of the two wide islands nearest to `place`, the nearest first.
-    pub(super) fn nearest(&self, place: Addr) -> [Option<u32>; 2] {
+    /// The numbers of the two wide islands nearest to `place`, the nearest first: as it was when they were counted, so that
+    /// each is asked for what it was counted for. Since then the place was `moved` by so many bytes.
+    pub(super) fn nearest(&self, place: Addr, moved: i64) -> [Option<u32>; 2] {
+        let place = place.plus(moved.wrapping_neg());
         let mut found: [Option<(u64, u32)>; 2] = [None; 2];
         let mut number = 0;
         while let Some(isle) = self.table.get(number as usize) {
-            if let Some(addr) = isle.addr {
+            if let Some(addr) = isle.counted {
                 let this = Some((addr.distance_from(place).unsigned_abs(), number));
                 let is_less = |other: Option<(u64, u32)>| other.is_none_or(|other| this < Some(other));
                 match found {

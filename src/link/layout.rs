@@ -62,7 +62,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
         self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
-        self.placed.fill(Placed { output: NONE, isle: NONE, offset: 0 });
+        self.placed.fill(Placed { output: NONE, isle: NONE, offset: 0, moved: 0 });
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
@@ -146,7 +146,8 @@ impl<'t, 'data> Layout<'t, 'data> {
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? = Placed { output: number, isle: NONE, offset };
+        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? =
+            Placed { output: number, isle: NONE, offset, moved: 0 };
         Ok(())
     }
 
@@ -214,6 +215,30 @@ impl<'t, 'data> Layout<'t, 'data> {
         if let Some(placed) = self.placed.get_mut(section as usize).filter(|_| is_text) {
             placed.isle = WANTED;
         }
+    }
+
+    /// Takes down where each input section lies ([`moved`](Self::moved)).
+    pub(super) fn note_addrs(&mut self) {
+        self.each_moved(|addr, _| addr.get().cast_signed());
+    }
+
+    /// Tells each input section by how much it was moved since its address was taken down.
+    pub(super) fn note_moves(&mut self) {
+        self.each_moved(|addr, noted| addr.get().cast_signed().wrapping_sub(noted));
+    }
+
+    fn each_moved(&mut self, moved: impl Fn(Addr, i64) -> i64) {
+        for section in 0..self.placed.len() as u32 {
+            let Some(addr) = self.section_addr(section) else { continue };
+            if let Some(placed) = self.placed.get_mut(section as usize) {
+                placed.moved = moved(addr, placed.moved);
+            }
+        }
+    }
+
+    /// Bytes by which the input section numbered `section` was moved since what the islands need was counted.
+    pub(super) fn moved(&self, section: u32) -> i64 {
+        self.placed.get(section as usize).map_or(0, |placed| placed.moved)
     }
 
     /// The number of the island right after the input section numbered `section`, or [`NONE`].

@@ -41,7 +41,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
     let mut globals = 0;
     let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
-    let mut text = 0_u64;
+    // Executable input sections, those with conditional branches, and the bytes of all.
+    let (mut pieces, mut hops, mut text) = (0_usize, 0_usize, 0_u64);
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
@@ -49,10 +50,12 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
-                Ok(Kind::Loaded { prot, content, .. }) => {
+                Ok(Kind::Loaded { prot, align, content }) => {
                     needs.outputs += 1;
-                    let is_text = prot == Prot::ReadExec;
-                    text = text.saturating_add(if is_text { content.size() } else { 0 });
+                    if prot == Prot::ReadExec {
+                        pieces += 1;
+                        text = text.saturating_add(content.size()).saturating_add(align);
+                    }
                 }
                 Ok(Kind::Group { .. }) => needs.groups += 2,
                 Ok(Kind::Relocations { count, .. }) => {
@@ -64,7 +67,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                         others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
                         has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
                     }
-                    needs.islands += usize::from(has_hop);
+                    hops += usize::from(has_hop);
                 }
                 _ => {}
             }
@@ -75,8 +78,10 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
     needs.slots = (to_slot + calls).min(needs.symbols + near);
-    // One at the end of each part of the text, and up to two for each stride.
-    needs.islands += 1 + pins + usize::try_from(text / STRIDE).unwrap_or(usize::MAX / 4) * 2;
+    // One at the end of all text; each other is behind an input section. Behind one with conditional branches, at the end of
+    // what is pinned, and up to two for each stride: an island and the next but one are further apart than that.
+    let strides = usize::try_from(text / STRIDE).unwrap_or(usize::MAX).saturating_mul(2);
+    needs.islands = 1 + pieces.min(strides.saturating_add(hops + pins));
     // Anything may take two cells, a call a landing pad besides.
     needs.veneers = 3 * calls + 2 * others + 2 * needs.islands;
     needs

@@ -43,7 +43,9 @@ impl fmt::Display for Stranded {
 
 /// The error of a reference that does not reach, and is not rescued.
 pub(super) fn stranded(reference: &Reference<'_>, value: Value, why: Stranded) -> Cause<'static> {
-    let Reference { reloc, place, .. } = *reference;
+    let Reference { reloc, place, addr, addend, .. } = *reference;
+    // A call through a slot is a call of the symbol.
+    let value = if reloc.takes().takes(value) { value } else { Value::Addr(addr.plus(addend)) };
     let x = reloc.x(place, value).unwrap_or(0);
     Cause::Stranded(PatchError { reloc, place, value: Some(value), reason: Reason::OutOfRange { x } }, why)
 }
@@ -77,7 +79,9 @@ impl Router<'_> {
                 && reference.target.state == State::Defined
                 && !begins(reference).is_some_and(insn::is_landing_pad)
             {
-                callee = Callee::Addr(router.pad(entry).map_err(|error| fail(Stranded::Veneer(error)))?);
+                callee = Callee::Addr(
+                    router.pad(entry, reference.target_moved).map_err(|error| fail(Stranded::Veneer(error)))?,
+                );
             }
             let at_most = callee.veneer_at(addr).map_or(0, Veneer::most_cells);
             let veneer = router.isles.claim(isle, at_most, |island| island.veneer_for(callee));
@@ -118,7 +122,7 @@ impl Router<'_> {
         let branch = if remedy == Remedy::Detour { Reloc::JUMP26 } else { reloc };
         let own = Some(own).filter(|&own| remedy == Remedy::Hop && own != NONE);
         let mut cause = stranded(reference, to, Stranded::NoIsland);
-        for isle in [own].into_iter().chain(self.isles.nearest(place)).flatten() {
+        for isle in [own].into_iter().chain(self.isles.nearest(place, reference.moved)).flatten() {
             let Some(addr) = self.isles.addr(isle).filter(|&addr| branch.reaches(place, addr.into())) else { continue };
             match make(self, isle, addr) {
                 Ok(made) if !branch.reaches(place, made.into()) => {}
@@ -134,10 +138,10 @@ impl Router<'_> {
         Err(cause)
     }
 
-    /// The landing pad of the function at `entry`.
-    fn pad(&mut self, entry: Addr) -> Result<Addr, VeneerError> {
+    /// The landing pad of the function at `entry`, which was `moved` by so many bytes since the islands were counted.
+    fn pad(&mut self, entry: Addr, moved: i64) -> Result<Addr, VeneerError> {
         let mut result = Err(VeneerError::Full { capacity: 0, used: 0 });
-        for isle in self.isles.nearest(entry).into_iter().flatten() {
+        for isle in self.isles.nearest(entry, moved).into_iter().flatten() {
             result = result.or_else(|_| self.isles.claim(isle, 1, |island| island.pad_for(entry)));
         }
         result

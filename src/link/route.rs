@@ -23,6 +23,9 @@ pub(super) struct Reference<'a> {
     /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
     pub(super) isle: u32,
+    /// Bytes by which the place and its target were moved since what the islands need was counted.
+    pub(super) moved: i64,
+    pub(super) target_moved: i64,
     /// The number and the address of the object's base of the GOT.
     pub(super) base: u32,
     pub(super) got: Addr,
@@ -78,7 +81,7 @@ impl Router<'_> {
         let value = self.value(reference)?;
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
         match reloc.remedy() {
-            Some(remedy) if is_aligned && !self.reaches(reloc, place, value) => match remedy {
+            Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {
                 _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
                 Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
                 Remedy::Veneer => self.call(reference, value, begins),
@@ -125,9 +128,11 @@ impl Router<'_> {
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
 
-    /// Whether the place reaches the value, however the two still move.
-    pub(super) fn reaches(&self, reloc: Reloc, place: Addr, value: Value) -> bool {
-        reloc.reaches(place.plus(self.margin), value) && reloc.reaches(place.plus(-self.margin), value)
+    /// Whether the place reaches the value, however the two still move; those of one section move together.
+    fn reaches(&self, reference: &Reference<'_>, value: Value) -> bool {
+        let Reference { reloc, place, .. } = *reference;
+        let margin = if is_within(reference) && matches!(value, Value::Addr(_)) { 0 } else { self.margin };
+        reloc.reaches(place.plus(margin), value) && reloc.reaches(place.plus(-margin), value)
     }
 }
 
@@ -136,10 +141,15 @@ pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: P
     is_call(reloc) && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
+/// Whether the target is in the section of the place.
+pub(super) fn is_within(reference: &Reference<'_>) -> bool {
+    let Reference { target, section, .. } = *reference;
+    target.state == State::Defined && target.section == section
+}
+
 /// Whether AAELF64 5.7.8 lets a veneer come between: the target is a function, in another section, or undefined.
 fn may_come_between(reference: &Reference<'_>) -> bool {
-    let Reference { target, section, .. } = *reference;
-    target.function || target.section != section
+    reference.target.function || !is_within(reference)
 }
 
 /// Whether `reloc` would give the target's address, and there is none. A slot is there all the same, and holds zero.
@@ -151,11 +161,16 @@ pub(super) fn refers_to_nothing(reloc: Reloc, target: &Target) -> bool {
 /// relative to the place is relative to that.
 fn to_nothing(reference: &Reference<'_>, raw: u64) -> Action {
     let Reference { reloc, place, addend, target, .. } = *reference;
-    let rd = PcRel::from_bits(raw as u32).rd();
-    match reloc {
-        Reloc::CALL26 | Reloc::JUMP26 | Reloc::CONDBR19 | Reloc::TSTBR14 => Action::Patch(Value::Addr(place.plus(4))),
-        Reloc::ADR_PREL_PG_HI21 | Reloc::ADR_PREL_PG_HI21_NC | Reloc::ADR_PREL_LO21 if addend == 0 => {
-            Action::Replace(insn::movz(rd, Hw::G0))
+    // What ADR or ADRP is to leave in its register, as far as sixteen bits and a sign can say it.
+    let to = target.addr.plus(addend);
+    let to = if reloc.is_paged() { to.page() } else { to };
+    let set = insn::movz(PcRel::from_bits(raw as u32).rd(), Hw::G0);
+    match (reloc, Reloc::MOVW_SABS_G0.apply(set.into(), place, to.into())) {
+        (Reloc::CALL26 | Reloc::JUMP26 | Reloc::CONDBR19 | Reloc::TSTBR14, _) => {
+            Action::Patch(Value::Addr(place.plus(4)))
+        }
+        (Reloc::ADR_PREL_PG_HI21 | Reloc::ADR_PREL_PG_HI21_NC | Reloc::ADR_PREL_LO21, Ok(set)) => {
+            Action::Replace(set as u32)
         }
         _ if reloc.is_pc_relative() && !reloc.is_paged() => Action::Patch(Value::Addr(place.plus(addend))),
         _ => Action::Patch(Value::Addr(target.addr.plus(addend))),

@@ -6,7 +6,7 @@ use super::kinds::{is_near_slot, wants_slot};
 use super::layout::{GOT, Layout};
 use super::object::Object;
 use super::policy::Policy;
-use super::route::{Reference, refers_to_nothing, through_slot};
+use super::route::{Reference, is_within, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, State};
 use super::walk::for_each_relocation;
@@ -75,7 +75,12 @@ pub(super) fn scan<'data, O: Object<'data>>(
                     Remedy::Detour => 2,
                 };
                 match lies {
-                    Lies::At(distance) if covers(reloc, distance) => return,
+                    Lies::At(distance) if reloc.reach().covers(distance) => return,
+                    Lies::About(distance) if covers(reloc, distance) => {
+                        // While the islands have no sizes, a hop may be made for it.
+                        counts.cells += if remedy == Remedy::Hop { cells } else { 0 };
+                        return;
+                    }
                     Lies::InText(span) if reloc.reach().spans(span) => return,
                     Lies::Beside(span) if reloc.reach().spans(span) => counts.spare += cells,
                     _ => counts.cells += cells,
@@ -108,8 +113,10 @@ pub(super) fn reads_text(reference: &Reference<'_>, layout: &Layout<'_, '_>) -> 
 
 /// What is known of the distance from a place to what it refers to.
 enum Lies {
-    /// So many bytes, give or take the islands between.
+    /// So many bytes.
     At(i64),
+    /// So many bytes, give or take the islands between.
+    About(i64),
     /// Both are in text that spans so many bytes.
     InText(u64),
     /// Both are in segments that span so many bytes, if they lie side by side.
@@ -158,7 +165,8 @@ impl Spans {
         if from == to && target.state == State::Defined {
             // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
             let start = layout.section_addr(target.section).unwrap_or_default();
-            return Lies::At(start.plus(addr.get().cast_signed()).plus(addend).distance_from(place));
+            let distance = start.plus(addr.get().cast_signed()).plus(addend).distance_from(place);
+            return if is_within(reference) { Lies::At(distance) } else { Lies::About(distance) };
         }
         let outputs = layout.outputs();
         let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));

@@ -53,6 +53,8 @@ pub struct Placed {
     pub(super) isle: u32,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
+    /// Bytes by which it was moved since what the islands need was counted.
+    pub(super) moved: i64,
 }
 
 /// No record.
@@ -138,9 +140,11 @@ pub struct Output<'data> {
     pub(super) zeros: bool,
     /// It lies where the caller says.
     pub(super) is_pinned: bool,
-    /// Of an executable one, the last of its input sections, or [`NONE`]; and the bytes from its start to where it was last
-    /// seen to that there is an island.
+    /// Of an executable one, the last of its input sections and the one before that, or [`NONE`]; and the bytes from its start
+    /// to the first and to the last of the wide islands inside it, 0 where there is none.
     pub(super) last: u32,
+    pub(super) last_but_one: u32,
+    pub(super) until: u64,
     pub(super) since: u64,
 }
 
@@ -217,6 +221,8 @@ impl Default for Output<'_> {
             zeros: true,
             is_pinned: false,
             last: NONE,
+            last_but_one: NONE,
+            until: 0,
             since: 0,
         }
     }

@@ -35,9 +35,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             margin = moved.checked_mul(2).filter(|&margin| margin <= 1 << 62).ok_or(Cause::TooBig)?;
         }
         self.symbols.lift(&self.layout);
+        self.layout.note_addrs();
         self.layout.part(self.inputs, self.firsts, &mut self.router.isles)?;
         self.layout.set_plt_size(self.router.isles.taken(0));
         self.layout.line_up_again()?;
+        self.layout.note_moves();
         self.router.isles.locate(&self.layout);
         self.symbols.place(self.inputs, &self.layout);
         self.router.margin = 0;

@@ -83,7 +83,8 @@ impl<'data> Site<'data> {
         let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
         let isle = layout.isle_after(section);
-        Ok(Reference { reloc, place, section, isle, base, got, target, number, addr, addend })
+        let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
+        Ok(Reference { reloc, place, section, isle, moved, target_moved, base, got, target, number, addr, addend })
     }
 
     /// The bytes of the place, as the object has them.

@@ -4,7 +4,7 @@ use super::{Isle, Isles, Pass};
 use crate::arena::Prot;
 use crate::link::error::{Cause, Fatal};
 use crate::link::layout::{Layout, PLT};
-use crate::link::tables::{NONE, Output};
+use crate::link::tables::{NONE, Output, Placed};
 use crate::veneer::Cell;
 
 /// Bytes of text from one wide island to the next: so few that from every place a call reaches the nearest (±128 MiB), also
@@ -16,7 +16,8 @@ pub(in crate::link) const WANTED: u32 = NONE - 1;
 
 impl<'t> Isles<'t> {
     /// The islands that `layout` needs: one at the end of all text, one at the end of each executable output section that
-    /// is pinned, one for every [`STRIDE`] of longer ones, and one after each section that says that it is [`WANTED`].
+    /// is pinned, one between any two input sections that would else make more than a [`STRIDE`] without, and one after each
+    /// section that says that it is [`WANTED`].
     pub(in crate::link) fn find(
         table: &'t mut [Isle],
         cells: &'t mut [Cell],
@@ -32,35 +33,53 @@ impl<'t> Isles<'t> {
             let output = layout.table.get_mut(placed.output as usize);
             let Some(output) = output.filter(|output| output.prot == Prot::ReadExec) else { continue };
             let wants = core::mem::replace(&mut placed.isle, NONE) == WANTED && may_part(output);
-            let (number, before) = (placed.output, core::mem::replace(&mut output.last, section));
-            if may_part(output) && placed.offset.saturating_sub(output.since) > STRIDE {
-                output.since = placed.offset;
-                isles.put(layout, before, number, true)?;
+            let Placed { output: number, offset, .. } = *placed;
+            // What was the last so far ends where this one begins.
+            isles.stride(layout, number, offset)?;
+            if let Some(output) = layout.table.get_mut(number as usize) {
+                output.last_but_one = core::mem::replace(&mut output.last, section);
             }
             if wants {
                 isles.put(layout, section, number, false)?;
             }
         }
-        // All executable output sections but the pinned ones are one run, which `.plt` ends.
-        let mut run = 0_u64;
+        // All executable output sections but the pinned ones are one run, which `.plt` ends: the bytes of it since there was
+        // an island, and where it has come to.
+        let (mut run, mut end) = (0_u64, None);
         for number in 0..layout.len as u32 {
-            let Some(&output) = layout.table.get(number as usize) else { continue };
-            if output.last == NONE {
+            let size = layout.table.get(number as usize).map_or(0, |output| output.size);
+            isles.stride(layout, number, size)?;
+            let Some(&output) = layout.table.get(number as usize).filter(|output| output.last != NONE) else {
+                continue;
+            };
+            if output.is_pinned {
+                isles.put(layout, output.last, number, true)?;
                 continue;
             }
-            let tail = output.size.saturating_sub(output.since);
-            if !output.is_pinned {
-                run = if output.since > 0 { tail } else { run.saturating_add(tail) };
-            }
-            let ends = !output.is_pinned && run > STRIDE;
-            if ends {
+            let (head, tail) =
+                if output.since > 0 { (output.until, size.saturating_sub(output.since)) } else { (size, size) };
+            let before = end.replace((output.last, number)).filter(|_| run > 0 && run.saturating_add(head) > STRIDE);
+            if let Some((section, of)) = before {
                 run = 0;
+                isles.put(layout, section, of, true)?;
             }
-            if ends || output.is_pinned {
-                isles.put(layout, output.last, number, true)?;
-            }
+            run = if output.since > 0 { tail } else { run.saturating_add(tail) };
         }
         Ok(isles)
+    }
+
+    /// Puts an island before the last input section of output section `number`, if that ends, `end` bytes from its start, more
+    /// than a [`STRIDE`] after the island before.
+    fn stride(&mut self, layout: &mut Layout<'_, '_>, number: u32, end: u64) -> Result<(), Fatal> {
+        let Some(output) = layout.table.get_mut(number as usize) else { return Ok(()) };
+        let Some(start) = layout.placed.get(output.last as usize).map(|last| last.offset) else { return Ok(()) };
+        if !may_part(output) || end.saturating_sub(output.since) <= STRIDE || start <= output.since {
+            return Ok(());
+        }
+        output.until = if output.since > 0 { output.until } else { start };
+        output.since = start;
+        let before = output.last_but_one;
+        self.put(layout, before, number, true)
     }
 
     /// Sees to it that there is an island after the input section numbered `section`, which is of output section `output`.
