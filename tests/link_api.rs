@@ -677,9 +677,22 @@ mod veneers {
 
     #[test]
     fn a_call_to_what_is_outside_says_how_far_that_is() {
+        // Data, whose veneer is with the text, as far away as that.
+        let mut object = Made::default();
+        object.text(&[insn::NOP]);
+        let data = object.add(".rodata", Prot::Read, Content::Bytes(&[0; 4]));
+        let symbol = object.wants("far");
+        object.relocate(data, 0, Reloc::PLT32, symbol, 0);
+        let setup = Setup { known: &[("far", FAR)], at: [1 << 40, READ, WRITE], ..Setup::default() };
+        let refused = lines(vec![object], &setup);
+        assert!(refused[0].contains(&format!("+{:#x} bytes away", FAR - READ)), "{refused:?}");
+    }
+
+    #[test]
+    fn text_away_from_the_plt_has_an_island_of_its_own() {
         let setup = Setup { known: &[("far", FAR)], pins: &[(".plt", 1 << 40)], ..Setup::default() };
-        let refused = lines(vec![one(insn::bl(), Reloc::CALL26, 0, undefined("far"))], &setup);
-        assert!(refused[0].contains("target 0x7fff00001000 is +0x7ffeffc01000 bytes away"), "{refused:?}");
+        let image = link(vec![one(insn::bl(), Reloc::CALL26, 0, undefined("far"))], &setup).unwrap();
+        assert_eq!((image.target(TEXT), image.rungs.veneer), (TEXT + 16, 1));
     }
 
     #[test]
@@ -961,7 +974,10 @@ mod islands {
         };
         assert_eq!(plan(true), Ok(1));
         let lines = plan(false).unwrap_err();
-        assert!(lines[0].ends_with("island is full: all 0 cells are in use (symbol 'datum')"), "{lines:?}");
+        assert!(
+            lines[0].ends_with("was given 0x10 bytes of the 0x30 that it may need where it lies (symbol 'datum')"),
+            "{lines:?}"
+        );
     }
 }
 

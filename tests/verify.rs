@@ -12,7 +12,7 @@ mod objects;
 use aarch64_reloc::formats::image::{Counts, Image};
 use aarch64_reloc::link::{ObjectError, Part, Problem};
 use aarch64_reloc::verify::{Found, Memory, Target, Unverified, Verdict, View, Wrong};
-use aarch64_reloc::{Addr, Reason, Reloc};
+use aarch64_reloc::{Addr, Reloc};
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
@@ -337,6 +337,8 @@ mod words {
     /// `b .+8`, what follows the place, and a detour: `movz x5, #0x1234, lsl #32; movk x5, #0x5678, lsl #16; movk x5, #0x9000`
     /// and `b .-16`.
     const DETOUR: [u32; 6] = [0x1400_0002, 0xd503_201f, 0xd2c2_4685, 0xf2aa_cf05, 0xf292_0005, 0x17ff_fffc];
+    /// Where it begins.
+    const CELL: Addr = P.at(8);
 
     #[test]
     fn detours_of_pages_come_back() {
@@ -344,14 +346,17 @@ mod words {
         right(&DETOUR, Reloc::ADR_PREL_PG_HI21_NC, TARGET);
         right(&DETOUR, Reloc::ADR_PREL_LO21, TARGET);
         let (reached, expected) = (TARGET, TARGET.at(0x1000));
-        assert_eq!(found(&DETOUR, Reloc::ADR_PREL_PG_HI21, expected), Found::Other { reached, expected });
+        assert_eq!(
+            found(&DETOUR, Reloc::ADR_PREL_PG_HI21, expected),
+            Found::Through { veneer: CELL, reached, expected }
+        );
         let expected = TARGET.at(4);
-        assert_eq!(found(&DETOUR, Reloc::ADR_PREL_LO21, expected), Found::Other { reached, expected });
+        assert_eq!(found(&DETOUR, Reloc::ADR_PREL_LO21, expected), Found::Through { veneer: CELL, reached, expected });
     }
 
     #[test]
     fn detours_that_do_anything_else_are_refused() {
-        let refused = Found::Refused(Reason::WrongOpcode { found: 0x1400_0002 });
+        let refused = Found::Astray { detour: CELL };
         // Comes back to the place itself, or behind; writes another register too (movz x6, #0); calls (bl); is cut off.
         for (index, word) in [(5, 0x17ff_fffb), (5, 0x17ff_fffd), (1, 0xd280_0006), (5, 0x97ff_fffc)] {
             let mut words = DETOUR;
@@ -378,10 +383,13 @@ mod words {
             let words = [0x1400_0002, 0xd503_201f, 0xd2c2_4685, 0xf2aa_cf05, 0xf292_0005, load, 0x17ff_fffb];
             right(&words, Reloc::LD_PREL_LO19, TARGET.at(offset));
             let (reached, expected) = (TARGET.at(offset), TARGET.at(offset + 4));
-            assert_eq!(found(&words, Reloc::LD_PREL_LO19, expected), Found::Other { reached, expected });
+            assert_eq!(
+                found(&words, Reloc::LD_PREL_LO19, expected),
+                Found::Through { veneer: CELL, reached, expected }
+            );
         }
         // The address instead of what lies there.
-        let refused = Found::Refused(Reason::WrongOpcode { found: 0x1400_0002 });
+        let refused = Found::Astray { detour: CELL };
         assert_eq!(found(&DETOUR, Reloc::LD_PREL_LO19, TARGET), refused);
     }
 
@@ -399,11 +407,14 @@ mod words {
         // `movk x5, #0x9800`: the slot itself, to which its low bits would be added again.
         let mut words = DETOUR;
         words[4] = 0xf293_0005;
-        assert_eq!(judge(&words, Reloc::ADR_GOT_PAGE), Err(Found::Other { reached: SLOT, expected: TARGET }));
+        assert_eq!(
+            judge(&words, Reloc::ADR_GOT_PAGE),
+            Err(Found::Through { veneer: CELL, reached: SLOT, expected: TARGET })
+        );
         // `ldr x5, [x5, #0x800]`; then `ldr w5` and `ldrsw x5`, which leave half of the slot behind.
         let through = |load| [0x1400_0002, 0xd503_201f, 0xd2c2_4685, 0xf2aa_cf05, 0xf292_0005, load, 0x17ff_fffb];
         assert_eq!(judge(&through(0xf944_00a5), Reloc::GOT_LD_PREL19), Ok(Verdict::Right));
-        let refused = Err(Found::Refused(Reason::WrongOpcode { found: 0x1400_0002 }));
+        let refused = Err(Found::Astray { detour: CELL });
         for half in [0xb948_00a5, 0xb988_00a5] {
             assert_eq!(judge(&through(half), Reloc::GOT_LD_PREL19), refused);
         }

@@ -22,7 +22,8 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --define NAME=ADDR    the address of a symbol that no object defines
    --defsym NAME=ADDR
   --base ADDR           link for this address
-  --place SECTION=ADDR  put an output section, such as .text or .got, at this address
+  --place SECTION=ADDR  put an output section, such as .text or .got, at this address; .eh_frame, whose data must reach
+                        .text, goes within 2 GiB of that
    --section-start SECTION=HEX
   --no-rescue           use GOT slots and call veneers, and nothing else, for what is out of reach
   --no-x16              let veneers use no register

@@ -5,7 +5,7 @@ use aarch64_reloc::formats::image::{Dynamic, Image};
 use aarch64_reloc::link::ObjectError;
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::reloc::Reloc;
-use aarch64_reloc::verify::{Memory, Unverified, View};
+use aarch64_reloc::verify::{Found, Memory, Unverified, View};
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
@@ -28,11 +28,14 @@ pub fn verify(path: &Path) -> Result<ExitCode, Box<dyn Error>> {
     // Linkers that need no such symbol measure from the section.
     bases.extend(got.first().filter(|_| bases.is_empty()).map(|view| view.addr));
     let memory = Memory { views: &views, got: &got, bases: &bases, ..Memory::default() };
-    let counts =
-        image.verify(&memory, &mut |name| imports.get(name).copied(), &mut |applied, wrong| match applied.symbol {
+    let mut is_other_code = false;
+    let counts = image.verify(&memory, &mut |name| imports.get(name).copied(), &mut |applied, wrong| {
+        is_other_code |= matches!(wrong.found, Found::Refused(_));
+        match applied.symbol {
             "" => println!("{wrong}"),
             symbol => println!("{wrong} (symbol '{symbol}')"),
-        });
+        }
+    });
     let counts = counts.map_err(|error| in_file(&error))?;
     if counts.verified == 0 && counts.unverified.iter().all(|&count| count == 0) {
         return Err(
@@ -46,6 +49,9 @@ pub fn verify(path: &Path) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     println!("{line}, {} wrong", counts.wrong);
+    if is_other_code {
+        eprintln!("instructions other than the relocations': was {} linked with --no-relax?", path.display());
+    }
     Ok(if counts.wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

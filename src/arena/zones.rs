@@ -87,7 +87,8 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
 
     /// Takes `len` bytes for `zone`, rounded up to whole pages and to one page at least.
     ///
-    /// Succeeds whenever a free run of the zone is long enough, or a run of nobody's stretches.
+    /// Succeeds whenever a free run of the zone is long enough, or a run of nobody's stretches; of text with corridors, whenever
+    /// it is no longer besides than from one corridor to the next.
     ///
     /// # Errors
     /// [`ArenaError::Full`] if there is no such run; [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.

@@ -203,6 +203,13 @@ impl Isles<'_> {
         self.table.get(number as usize)?.addr
     }
 
+    /// Where the last cell of island `number`, which is at `addr`, may come to lie. A single island is not full of what may
+    /// be in it: it has what is wanted at its start.
+    pub(super) fn last(&self, number: u32, addr: Addr) -> Addr {
+        let cells = if self.len > 1 { self.taken(number) } else { 0 };
+        addr.plus(cells.saturating_sub(CELL as u64).cast_signed())
+    }
+
     /// The bytes that island `number` may come to have.
     pub(super) fn size(&self, number: u32) -> usize {
         self.table.get(number as usize).map_or(0, |isle| isle.room as usize * CELL)

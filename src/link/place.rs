@@ -52,6 +52,10 @@ impl<'data> Layout<'_, 'data> {
         let mut count = 0;
         for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
             let mut lined_up = self.line_up(prot, NONE)?;
+            // Where `.plt` lies elsewhere, the run has an island of its own.
+            let has_own = prot == Prot::ReadExec && self.plt().is_pinned && lined_up.size > 0;
+            let own = if has_own { self.plt().size } else { 0 };
+            lined_up.size = lined_up.size.checked_add(own).ok_or(Cause::TooBig)?;
             let spare = if prot == Prot::ReadExec { spare } else { 0 };
             lined_up.most = lined_up.size.checked_add(spare).ok_or(Cause::TooBig)?;
             if let Some(request) = requests.get_mut(count).filter(|_| lined_up.most > 0) {
@@ -61,17 +65,23 @@ impl<'data> Layout<'_, 'data> {
         }
         let requests = requests.get_mut(..count).unwrap_or_default();
         place(requests).ok_or(Fatal::NotPlaced)?;
-        for &mut Request { addr, prot, size, align, .. } in requests {
+        for &mut Request { addr, prot, size, most, align } in requests {
             if !addr.is_aligned_to(align) {
                 report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
             }
             let segment = self.open(Segment { prot, addr, size, in_file: 0 })?;
             self.settle_run(prot, NONE, segment);
             if prot == Prot::ReadExec {
-                self.run = segment;
+                (self.run, self.most) = (segment, most);
             }
         }
         Ok(())
+    }
+
+    /// The bytes that the executable run was given and those that it may need, where that is more.
+    pub(super) fn shortage(&self) -> Option<(u64, u64)> {
+        let given = self.segments.get(self.run as usize)?.size;
+        (given < self.most).then_some((given, self.most))
     }
 
     /// Lines the executable output sections that are not pinned up again, their sizes having changed.

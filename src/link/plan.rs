@@ -5,6 +5,7 @@ use super::error::{Cause, Failure, Fatal, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object};
+use super::rescue::Stranded;
 use super::route::{Action, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
@@ -15,7 +16,7 @@ use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::PatchError;
 use crate::reloc::{Reason, Value};
-use crate::veneer::Purpose;
+use crate::veneer::{Purpose, VeneerError};
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -130,6 +131,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
                 Ok(action) => summary.rungs.count(action),
+                Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
+                    if let Some((given, most)) = layout.shortage() =>
+                {
+                    let cause = Cause::Stranded(error, Stranded::Room { given, most });
+                    site.report(cause, inputs, symbols, report);
+                }
                 Err(cause) => site.report(cause, inputs, symbols, report),
             }
         });

@@ -22,6 +22,13 @@ pub enum Stranded {
     Scratch,
     /// No island is within reach of the place.
     NoIsland,
+    /// The segment of the island was given less room than it may need where it lies ([`Request::most`](super::Request::most)).
+    Room {
+        /// Bytes that it was given.
+        given: u64,
+        /// Bytes that it may need.
+        most: u64,
+    },
     /// What there would be in an island cannot be.
     Veneer(VeneerError),
     /// The instruction cannot go through a detour.
@@ -35,6 +42,9 @@ impl fmt::Display for Stranded {
             Self::NoCall => write!(f, "the target is no function, and in the same section"),
             Self::Scratch => write!(f, "the policy does not allow it to use x16"),
             Self::NoIsland => write!(f, "no island is within reach"),
+            Self::Room { given, most } => {
+                write!(f, "the r-x segment was given {given:#x} bytes of the {most:#x} that it may need where it lies")
+            }
             Self::Veneer(error) => write!(f, "{error}"),
             Self::Detour(error) => write!(f, "{error}"),
         }
@@ -122,10 +132,16 @@ impl Router<'_> {
         let branch = if remedy == Remedy::Detour { Reloc::JUMP26 } else { reloc };
         let own = Some(own).filter(|&own| remedy == Remedy::Hop && own != NONE);
         let mut cause = stranded(reference, to, Stranded::NoIsland);
+        let reaches = |addr: Addr| branch.reaches(place, addr.into());
         for isle in [own].into_iter().chain(self.isles.nearest(place, reference.moved)).flatten() {
-            let Some(addr) = self.isles.addr(isle).filter(|&addr| branch.reaches(place, addr.into())) else { continue };
+            // Of several islands it is not what is in them that decides which is asked: so it is the same when asked again.
+            let Some(addr) =
+                self.isles.addr(isle).filter(|&addr| reaches(addr) && reaches(self.isles.last(isle, addr)))
+            else {
+                continue;
+            };
             match make(self, isle, addr) {
-                Ok(made) if !branch.reaches(place, made.into()) => {}
+                Ok(made) if !reaches(made) => {}
                 Ok(made) if remedy != Remedy::Detour => return Ok(Action::Lead(made, remedy)),
                 Ok(made) => {
                     // Both are of four bytes: what is in reach is encoded.

@@ -76,7 +76,12 @@ impl Router<'_> {
         }
         if through_slot(reloc, target, addend, self.policy) {
             let slot = self.slot(reference)?;
-            return self.call(reference, Value::Slot(slot), begins);
+            let direct = Value::Addr(reference.addr);
+            return match self.call(reference, Value::Slot(slot), begins) {
+                // Better a call that cannot be re-pointed than none.
+                Err(Cause::Stranded(..)) if self.reaches(reference, direct) => Ok(Action::Patch(direct)),
+                done => done,
+            };
         }
         let value = self.value(reference)?;
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);

@@ -18,6 +18,10 @@ use crate::arena::{Block, PageSize, Segment, Zone, Zones};
 /// range, if the others leave it. Pages that were freed in a stretch that still holds others keep its protection and read
 /// as zero, which to a processor is `UDF #0`: calling code that is no more traps.
 ///
+/// A stretch is a 32nd of the range, and writable as a whole for a moment when it is first drafted into: a limit on data
+/// (`RLIMIT_DATA`, strict overcommit) must allow for it. Segments of different protections lie a stretch or more apart: code
+/// of the tiny model, whose `ADR` and literal loads reach 1 MiB, wants a range of that length.
+///
 /// Clones share the range. It outlives every [`Draft`] and [`Sealed`](super::Sealed) made of it and goes back to the
 /// system with the last of them.
 #[derive(Clone)]

@@ -41,7 +41,7 @@ pub enum Found {
         /// What it should.
         expected: Addr,
     },
-    /// A branch that goes through a veneer or hop which leads elsewhere.
+    /// A branch that goes through a veneer, hop or detour which leads elsewhere, or makes another address.
     Through {
         /// Where the branch itself leads.
         veneer: Addr,
@@ -49,6 +49,11 @@ pub enum Found {
         reached: Addr,
         /// Where it should.
         expected: Addr,
+    },
+    /// A branch to a detour which does not come back, or not with an address, in the register that it changes.
+    Astray {
+        /// Where the branch leads.
+        detour: Addr,
     },
     /// There is no right slot to reach.
     NoSlot {
@@ -94,6 +99,9 @@ impl fmt::Display for Wrong {
             Found::Through { veneer, reached, expected } => {
                 write!(f, "goes through {veneer} and ")?;
                 (reached, expected)
+            }
+            Found::Astray { detour } => {
+                return write!(f, "goes through {detour}, which does not come back with an address");
             }
             Found::NoSlot { holds } => return write!(f, "no slot of the GOT holds {holds}"),
             Found::NoBytes | Found::Refused(_) => return f.write_str("the place is not in the image"),

@@ -6,7 +6,7 @@ use super::{Memory, Target};
 use crate::addr::Addr;
 use crate::insn::layout::MoveWide;
 use crate::insn::{NOP, Reg};
-use crate::reloc::{Class, Reason, Reloc, Slot, Value};
+use crate::reloc::{Class, Reason, Reloc, Remedy, Slot, Value};
 
 /// Bytes of a slot.
 const SLOT: u64 = 8;
@@ -86,7 +86,10 @@ impl<'m, 'a> Place<'m, 'a> {
         let raw = self.memory.raw(self.addr, self.reloc).ok_or(Found::NoBytes)?;
         match self.reloc.read(raw, self.addr) {
             Ok(_) => Ok(Stands::Bits(raw)),
-            Err(reason @ Reason::WrongOpcode { .. }) => self.elsewhere().ok_or(Found::Refused(reason)),
+            Err(reason @ Reason::WrongOpcode { .. }) => self.elsewhere().ok_or_else(|| match self.branch(self.addr) {
+                Some(detour) if self.reloc.remedy() == Some(Remedy::Detour) => Found::Astray { detour },
+                _ => Found::Refused(reason),
+            }),
             Err(reason) => Err(Found::Refused(reason)),
         }
     }
@@ -239,7 +242,11 @@ impl<'m, 'a> Place<'m, 'a> {
     /// That what stands here, which leads to `reached`, is not what the relocation makes of `value`.
     fn found(self, stands: Stands, reached: Addr, value: Value) -> Found {
         if is_address(self.reloc) {
-            return Found::Other { reached, expected: self.whole(Addr::new(value.bits())) };
+            let expected = self.whole(Addr::new(value.bits()));
+            return match self.branch(self.addr).filter(|_| stands == Stands::Code(reached)) {
+                Some(veneer) => Found::Through { veneer, reached, expected },
+                None => Found::Other { reached, expected },
+            };
         }
         let x = self.reloc.x(self.addr, value).unwrap_or(0).cast_unsigned();
         let window = self.window(stands);

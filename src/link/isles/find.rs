@@ -65,6 +65,9 @@ impl<'t> Isles<'t> {
             }
             run = if output.since > 0 { tail } else { run.saturating_add(tail) };
         }
+        if let Some((section, of)) = end.filter(|_| layout.plt().is_pinned) {
+            isles.put(layout, section, of, true)?;
+        }
         Ok(isles)
     }
 
