@@ -71,6 +71,7 @@ impl<'data> Layout<'_, 'data> {
                 self.run = segment;
             }
         }
+        self.find_image();
         Ok(())
     }
 
@@ -82,7 +83,13 @@ impl<'data> Layout<'_, 'data> {
             return Err(Cause::NoRoom { given, needed }.into());
         }
         self.settle_run(Prot::ReadExec, self.run, self.run);
+        self.find_image();
         Ok(())
+    }
+
+    fn find_image(&mut self) {
+        let used = self.outputs().iter().filter(|output| output.size > 0);
+        self.image = used.map(|output| output.addr).min().unwrap_or_default();
     }
 
     /// Gives the output sections that are lined up, and are of segment `from`, their addresses in segment `to`.
