@@ -39,7 +39,9 @@ pub use emitted::Emitted;
 pub use error::{Cause, CommitError, Failure, Refused};
 pub use isles::Isle;
 pub use needs::{Needs, measure};
-pub use object::{Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
+pub use object::{
+    Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
+};
 pub use plan::Plan;
 pub use policy::{Policy, Tags};
 pub use rescue::Stranded;

@@ -6,8 +6,8 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
 use aarch64_reloc::link::{
-    Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Part, Pin,
-    Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables, each, measure,
+    Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Origin, Part,
+    Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables, each, measure,
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
@@ -65,7 +65,7 @@ impl Made {
             self.relocations.push((of, Vec::new()));
         }
         let table = self.relocations.iter_mut().find(|(section, _)| *section == of);
-        table.unwrap().1.push(Relocation { offset, reloc, symbol, addend });
+        table.unwrap().1.push(Relocation { offset, reloc, symbol, addend, origin: Origin::Zero });
     }
 
     fn check(&self, part: Part) -> Result<(), ObjectError> {

@@ -6,8 +6,8 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::link::{
-    Binding, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Part, Plan, Problem, Relocation,
-    Request, Section, Storage, Symbol, measure,
+    Binding, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Origin, Part, Plan, Problem,
+    Relocation, Request, Section, Storage, Symbol, measure,
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
@@ -104,7 +104,7 @@ impl<'data> Object<'data> for Long<'data> {
             (_, 0) => (0, Reloc::MOVW_UABS_G0, leaf(of - 1) + 2),
             (_, _) => (FIRST_CALL + 4 * (index as u64 - 1), Reloc::CALL26, leaf(callee(of - 1, index - 1))),
         };
-        Ok(Relocation { offset, reloc, symbol, addend: 0 })
+        Ok(Relocation { offset, reloc, symbol, addend: 0, origin: Origin::Zero })
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -2,7 +2,7 @@
 
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::link::{
-    Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
 use aarch64_reloc::reloc::Reloc;
 
@@ -74,7 +74,7 @@ impl<'data> Object<'data> for Start<'data> {
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         match (section, index) {
-            (1, 0) => Ok(Relocation { offset: CALL, reloc: Reloc::CALL26, symbol: 1, addend: 0 }),
+            (1, 0) => Ok(Relocation { offset: CALL, reloc: Reloc::CALL26, symbol: 1, addend: 0, origin: Origin::Zero }),
             _ => Err(Part::Relocation(section, index).error(Problem::Index)),
         }
     }

@@ -1,7 +1,7 @@
 //! What relocatable objects and linked images have in common: the header of an ELF64 file, its sections and its symbols (gABI).
 
 use super::strings::Strings;
-use crate::link::{ObjectError, Part, Problem, Relocation};
+use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
 use crate::reloc::Reloc;
 use elf::abi;
 use elf::endian::LittleEndian;
@@ -121,6 +121,7 @@ impl<'data> File<'data> {
             reloc: Reloc::from_elf(entry.r_type).ok_or(unknown)?,
             symbol: entry.r_sym as usize,
             addend: entry.r_addend,
+            origin: Origin::Zero,
         })
     }
 }

@@ -52,6 +52,8 @@ pub enum Cause<'a> {
     NotLoaded,
     /// The linker's own section does not lie where it can be used.
     Misaligned(Misaligned),
+    /// A relocation measures from the section of a symbol that is in none.
+    NoSection,
     /// A relocation refers to a local symbol in a section of a group that another object has.
     LeftOut,
     /// No output section has the name that was to be placed.
@@ -182,6 +184,7 @@ impl fmt::Display for Cause<'_> {
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),
+            Self::NoSection => write!(f, "the target is in no section to measure from"),
             Self::LeftOut => write!(f, "the target is in a section group that another object has"),
             Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),
             Self::PlacedTwice(name) => write!(f, "{name} is to be placed at two addresses"),

@@ -20,15 +20,15 @@ pub(super) fn is_call(reloc: Reloc) -> bool {
 
 /// What a relocation to a GOT offset is measured from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
+pub(super) enum Base {
     Got,
     GotPage,
 }
 
 /// Where `reloc` measures the offset of a slot from; `None` where it is not of that kind.
-pub(super) fn got_offset(reloc: Reloc) -> Option<Origin> {
+pub(super) fn got_offset(reloc: Reloc) -> Option<Base> {
     match reloc {
-        Reloc::LD64_GOTPAGE_LO15 => Some(Origin::GotPage),
+        Reloc::LD64_GOTPAGE_LO15 => Some(Base::GotPage),
         Reloc::LD64_GOTOFF_LO15
         | Reloc::MOVW_GOTOFF_G0
         | Reloc::MOVW_GOTOFF_G0_NC
@@ -36,7 +36,7 @@ pub(super) fn got_offset(reloc: Reloc) -> Option<Origin> {
         | Reloc::MOVW_GOTOFF_G1_NC
         | Reloc::MOVW_GOTOFF_G2
         | Reloc::MOVW_GOTOFF_G2_NC
-        | Reloc::MOVW_GOTOFF_G3 => Some(Origin::Got),
+        | Reloc::MOVW_GOTOFF_G3 => Some(Base::Got),
         _ => None,
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) run: u32,
     /// The bytes that it may need.
     pub(super) most: u64,
+    /// The lowest address of the image, once there are addresses.
+    pub(super) image: Addr,
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
@@ -43,7 +45,17 @@ impl<'t, 'data> Layout<'t, 'data> {
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
-        let mut layout = Self { placed, table: outputs, len: 0, names, segments, segment_count: 0, run: NONE, most: 0 };
+        let mut layout = Self {
+            placed,
+            table: outputs,
+            len: 0,
+            names,
+            segments,
+            segment_count: 0,
+            run: NONE,
+            most: 0,
+            image: Addr::default(),
+        };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
         layout.push(Output { name: "COMMON", prot: Prot::ReadWrite, ..Output::default() })?;

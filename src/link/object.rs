@@ -160,6 +160,25 @@ pub struct Relocation {
     pub symbol: usize,
     /// `A`, in bytes.
     pub addend: i64,
+    /// What `S + A` is measured from, before the relocation measures it from its place or its page.
+    pub origin: Origin,
+}
+
+/// What an address is measured from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Origin {
+    /// Nothing: it is an address.
+    #[default]
+    Zero,
+    /// The symbol of this index in the same object (Mach-O, `ARM64_RELOC_SUBTRACTOR`).
+    Symbol(usize),
+    /// The first byte of the output section that holds the target (COFF, `IMAGE_REL_ARM64_SECREL`).
+    Section,
+    /// The first byte of the image (COFF, `IMAGE_REL_ARM64_ADDR32NB`).
+    Image,
+    /// It is no address, but the number of the output section that holds the target, from 1 on (COFF,
+    /// `IMAGE_REL_ARM64_SECTION`).
+    Number,
 }
 
 /// What is wrong with an object, and where in it.

@@ -75,6 +75,7 @@ impl<'data> Layout<'_, 'data> {
                 (self.run, self.most) = (segment, most);
             }
         }
+        self.find_image();
         Ok(())
     }
 
@@ -92,7 +93,13 @@ impl<'data> Layout<'_, 'data> {
             return Err(Cause::NoRoom { given, needed }.into());
         }
         self.settle_run(Prot::ReadExec, self.run, self.run);
+        self.find_image();
         Ok(())
+    }
+
+    fn find_image(&mut self) {
+        let used = self.outputs().iter().filter(|output| output.size > 0);
+        self.image = used.map(|output| output.addr).min().unwrap_or_default();
     }
 
     /// Gives the output sections that are lined up, and are of segment `from`, their addresses in segment `to`.

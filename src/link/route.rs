@@ -3,7 +3,7 @@
 use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
-use super::kinds::{Origin, got_offset, is_call, is_near_slot};
+use super::kinds::{Base, got_offset, is_call, is_near_slot};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
@@ -109,8 +109,8 @@ impl Router<'_> {
             Class::Slot if reloc == Reloc::GOTPCREL32 => Value::Slot(self.slot(reference)?.plus(addend)),
             Class::Slot => Value::Slot(self.plain_slot(reference)?),
             Class::Offset => Value::Offset(match got_offset(reloc) {
-                Some(Origin::Got) => self.plain_slot(reference)?.addr().distance_from(got),
-                Some(Origin::GotPage) => self.plain_slot(reference)?.addr().distance_from(got.page()),
+                Some(Base::Got) => self.plain_slot(reference)?.addr().distance_from(got),
+                Some(Base::GotPage) => self.plain_slot(reference)?.addr().distance_from(got.page()),
                 // GOTREL: S + A - GOT.
                 None => target.distance_from(got),
             }),

@@ -3,11 +3,12 @@
 use super::error::{Cause, Failure};
 use super::kinds::is_supported;
 use super::layout::Layout;
-use super::object::{Content, Kind, Object, ObjectError, Relocation, Section};
+use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::Reference;
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, State};
+use super::tables::{First, State, Target};
 use super::{Input, Report};
+use crate::addr::Addr;
 use crate::patch::{self, Endian};
 use crate::reloc::Reloc;
 
@@ -58,7 +59,7 @@ impl<'data> Site<'data> {
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
     ) -> Result<Reference<'s>, Option<Cause<'static>>> {
-        let Relocation { offset, reloc, symbol, addend } = self.relocation;
+        let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         if reloc == Reloc::NONE {
             return Err(None);
         }
@@ -81,10 +82,41 @@ impl<'data> Site<'data> {
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
+        let addr = self.measured(addr, origin, target, symbols, layout)?;
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
         let isle = layout.isle_after(section);
         let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
         Ok(Reference { reloc, place, section, isle, moved, target_moved, base, got, target, number, addr, addend })
+    }
+
+    /// `addr`, which is the target's, measured from `origin`.
+    fn measured(
+        &self,
+        addr: Addr,
+        origin: Origin,
+        target: &Target,
+        symbols: &Symbols<'_>,
+        layout: &Layout<'_, 'data>,
+    ) -> Result<Addr, Option<Cause<'static>>> {
+        let from = match origin {
+            Origin::Zero => return Ok(addr),
+            Origin::Symbol(index) => {
+                let (_, other) = symbols.definer(&self.first, index).ok_or(Cause::SymbolIndex(index))?;
+                if !other.has_addr() {
+                    return Err(Some(Cause::Undefined));
+                }
+                other.addr
+            }
+            Origin::Image => layout.image,
+            Origin::Section | Origin::Number => {
+                let number = layout.output_of(target.section).ok_or(Cause::NoSection)?;
+                if origin == Origin::Number {
+                    return Ok(Addr::new(number as u64 + 1));
+                }
+                layout.outputs().get(number).ok_or(Cause::NoSection)?.addr
+            }
+        };
+        Ok(Addr::new(addr.distance_from(from).cast_unsigned()))
     }
 
     /// The bytes of the place, as the object has them.

@@ -2,7 +2,7 @@
 
 use crate::arena::Prot;
 use crate::link::{
-    Binding, Content, Definition, Input, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Binding, Content, Definition, Input, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
 use crate::reloc::Reloc;
 use std::vec::Vec;
@@ -85,7 +85,7 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
             return object.relocation(section, index);
         }
         let found = RELOCATIONS.get(index).ok_or(Part::Relocation(section, index).error(Problem::Index));
-        found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0 })
+        found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0, origin: Origin::Zero })
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
