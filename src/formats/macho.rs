@@ -158,14 +158,8 @@ impl<'data> MachO<'data> {
 }
 
 /// A symbol that is not of the link: one for debuggers (`N_STAB`).
-const NAMELESS: Symbol<'static> = Symbol {
-    name: "",
-    definition: Definition::File,
-    binding: Binding::Local,
-    hidden: false,
-    function: false,
-    size: 0,
-};
+const NAMELESS: Symbol<'static> =
+    Symbol { name: "", definition: Definition::File, binding: Binding::Local, hidden: false, function: false, size: 0 };
 
 /// Whether a section holds instructions.
 fn is_text(header: &Section64<LE>) -> bool {

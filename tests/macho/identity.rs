@@ -27,14 +27,22 @@ const POINTER_TO_GOT: u8 = 7;
 fn prepare(file: &mut File) {
     let flags = file.u32(24);
     file.put(24, flags & !0x2000, 4);
+    // Made by both linkers, each where it likes.
+    let made = b"\0___dso_handle\0";
+    if let Some(at) = file.bytes.windows(made.len()).position(|bytes| bytes == made) {
+        file.bytes[at + 1] = b'a';
+    }
     for header in file.sections() {
         match (&*file.name(header), file.flags(header)) {
             // S_CSTRING_LITERALS, S_4BYTE_LITERALS, S_8BYTE_LITERALS, S_16BYTE_LITERALS
-            (_, flags) if matches!(flags & 0xff, 2 | 3 | 4 | 14) => file.put(header.0 + Header::FLAGS, flags & !0xff, 4),
+            (_, flags) if matches!(flags & 0xff, 2 | 3 | 4 | 14) => {
+                file.put(header.0 + Header::FLAGS, flags & !0xff, 4)
+            }
             ("__TEXT,__eh_frame", _) => {
                 file.rename(header, "__TEXT,__frames");
                 file.put(header.0 + Header::FLAGS, 0_u32, 4);
             }
+            ("__TEXT,__StaticInit", _) => file.rename(header, "__TEXT,__starts"),
             ("__LD,__compact_unwind", _) => file.rename(header, "__DWARF,__compact"),
             _ => {}
         }
@@ -90,7 +98,8 @@ fn stub(objects: &[File], folder: &Path) -> File {
             };
         }
     }
-    let lines = wanted.difference(&known).filter(|name| *name != BOOTSTRAP).map(|name| format!(".globl {name}\n{name}: ret\n"));
+    let lines =
+        wanted.difference(&known).filter(|name| *name != BOOTSTRAP).map(|name| format!(".globl {name}\n{name}: ret\n"));
     let (source, object) = (folder.join("stub.s"), folder.join("stub.o"));
     fs::write(&source, lines.collect::<String>()).unwrap();
     let mut assembler = Command::new("llvm-mc-19");
@@ -104,7 +113,15 @@ fn link_theirs(objects: &[File], folder: &Path) -> Image {
     let mut linker = Command::new("ld64.lld-19");
     linker.args(["-arch", "arm64", "-platform_version", "macos", "13.0", "13.0", "-no_fixup_chains", "-no_data_const"]);
     // Nothing is exported but the entry: else calls of weak definitions go through stubs.
-    linker.args(["-ignore_optimization_hints", "-exported_symbol", "_main", "-e", "_main", "-undefined", "dynamic_lookup"]);
+    linker.args([
+        "-ignore_optimization_hints",
+        "-exported_symbol",
+        "_main",
+        "-e",
+        "_main",
+        "-undefined",
+        "dynamic_lookup",
+    ]);
     for (index, object) in objects.iter().enumerate() {
         let path = folder.join(format!("{index}.o"));
         fs::write(&path, &object.bytes).unwrap();
@@ -112,9 +129,10 @@ fn link_theirs(objects: &[File], folder: &Path) -> Image {
     }
     run(linker.arg("-o").arg(&image));
     let file = File { bytes: fs::read(image).unwrap() };
-    let sections = file.sections().into_iter().map(|header| {
-        (file.name(header), (file.u64(header.0 + Header::ADDR), file.content(header).to_vec()))
-    });
+    let sections = file
+        .sections()
+        .into_iter()
+        .map(|header| (file.name(header), (file.u64(header.0 + Header::ADDR), file.content(header).to_vec())));
     Image(sections.collect())
 }
 

@@ -104,9 +104,7 @@ impl<'data> MachO<'data> {
                 _ if shape != (false, LONG, false) => {
                     Err(Problem::Malformed("ARM64_RELOC_ADDEND with a wrong r_pcrel, r_length or r_extern"))
                 }
-                Some(
-                    macho::ARM64_RELOC_BRANCH26 | macho::ARM64_RELOC_PAGE21 | macho::ARM64_RELOC_PAGEOFF12,
-                ) => Ok(()),
+                Some(macho::ARM64_RELOC_BRANCH26 | macho::ARM64_RELOC_PAGE21 | macho::ARM64_RELOC_PAGEOFF12) => Ok(()),
                 _ => Err(Problem::Malformed("ARM64_RELOC_ADDEND without BRANCH26, PAGE21 or PAGEOFF12 after it")),
             },
             macho::ARM64_RELOC_SUBTRACTOR => match kind {
@@ -149,9 +147,9 @@ impl<'data> MachO<'data> {
             (macho::ARM64_RELOC_POINTER_TO_GOT, _) => {
                 Err(Problem::Malformed("ARM64_RELOC_POINTER_TO_GOT with a wrong r_pcrel, r_length or r_extern"))
             }
-            (macho::ARM64_RELOC_AUTHENTICATED_POINTER, _) => {
-                Err(Problem::Unsupported("ARM64_RELOC_AUTHENTICATED_POINTER: a pointer is signed when the program runs"))
-            }
+            (macho::ARM64_RELOC_AUTHENTICATED_POINTER, _) => Err(Problem::Unsupported(
+                "ARM64_RELOC_AUTHENTICATED_POINTER: a pointer is signed when the program runs",
+            )),
             (other, _) => Err(Problem::Unknown("relocation type", other.0.into())),
         }
     }
