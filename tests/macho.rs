@@ -11,6 +11,8 @@ mod file;
 mod hostile;
 #[path = "macho/identity.rs"]
 mod identity;
+#[path = "macho/random.rs"]
+mod random;
 #[path = "macho/refused.rs"]
 mod refused;
 
@@ -21,7 +23,7 @@ use aarch64_reloc::link::{
     Binding, Definition, Failure, Input, Kind, Object, Options, Origin, Plan, Request, Storage, Symbol, each, measure,
 };
 use aarch64_reloc::reloc::Reloc;
-use file::{Entry, File, Header};
+use file::{Entry, File};
 use std::convert::Infallible;
 
 const OBJECTS: [&str; 7] = ["kinds.o", "local.o", "c-O0.o", "c-O2.o", "cc-O0.o", "cc-O2.o", "debug.o"];
@@ -38,7 +40,8 @@ fn objects_are_linked_as_by_lld() {
 
 #[test]
 fn several_objects_are_linked_as_by_lld() {
-    for (names, expected) in [(["c-O0.o", "cc-O2.o"], (338, 11, 21)), (["cc-O0.o", "c-O2.o"], (324, 11, 21))] {
+    // Those that have first values of thread variables come first, as ld64.lld puts them before the zeros of all.
+    for (names, expected) in [(["c-O0.o", "cc-O2.o"], (338, 11, 21)), (["c-O2.o", "cc-O0.o"], (324, 11, 21))] {
         let Some(compared) = identity::compare(names.map(File::open).into()) else { return };
         assert_eq!(compared, expected, "{names:?}");
     }
@@ -47,22 +50,7 @@ fn several_objects_are_linked_as_by_lld() {
 #[test]
 fn targets_without_symbols_are_linked_as_by_lld() {
     let mut file = File::open("local.o");
-    let mut changed = 0;
-    for header in file.sections() {
-        for (index, entry) in file.entries(header).into_iter().enumerate() {
-            let symbol = file.symbol_at(entry.symbol as usize);
-            let section = u32::from(file.bytes[symbol + 5]);
-            if entry.kind != 0 || section == 0 {
-                continue;
-            }
-            file.set_entry(header, index, Entry { is_extern: false, symbol: section, ..entry });
-            let at = file.u32(header.0 + Header::OFFSET) as usize + entry.address as usize;
-            let len = 1 << entry.length;
-            let in_place = if len == 8 { file.u64(at) } else { file.u32(at).into() };
-            file.put(at, in_place.wrapping_add(file.u64(symbol + 8)), len);
-            changed += 1;
-        }
-    }
+    let changed = random::take_symbols_away(&mut file, || true);
     let object = MachO::parse(&file.bytes).unwrap();
     let stand_ins = object.symbol(file.symbol_count()).unwrap();
     assert_eq!(stand_ins.definition, Definition::Section { index: 1, offset: 0 });

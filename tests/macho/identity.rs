@@ -76,7 +76,7 @@ impl Image {
     }
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -98,8 +98,10 @@ fn stub(objects: &[File], folder: &Path) -> File {
             };
         }
     }
-    let lines =
-        wanted.difference(&known).filter(|name| *name != BOOTSTRAP).map(|name| format!(".globl {name}\n{name}: ret\n"));
+    let lines = wanted
+        .difference(&known)
+        .filter(|name| *name != BOOTSTRAP)
+        .map(|name| format!(".globl {name}\n.p2align 4\n{name}: ret\n"));
     let (source, object) = (folder.join("stub.s"), folder.join("stub.o"));
     fs::write(&source, lines.collect::<String>()).unwrap();
     let mut assembler = Command::new("llvm-mc-19");
@@ -141,7 +143,9 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
     let parse = |file: &File| MachO::parse(file.bytes.clone().leak()).unwrap();
     let inputs: Vec<_> = objects.iter().map(|file| Input { name: "object", object: parse(file) }).collect();
     let last = theirs.0.values().map(|(addr, bytes)| addr + bytes.len() as u64).max().unwrap();
-    let mut pins = vec![Pin { section: ".got", addr: Addr::new(last.next_multiple_of(0x1_0000) + 0x18) }];
+    // Beyond zeros, which are less than 1 MiB and which the file does not hold.
+    let last = last.next_multiple_of(0x1_0000) + 0x10_0000;
+    let mut pins = vec![Pin { section: ".got", addr: Addr::new(last + 0x18) }];
     let mut ends = BTreeMap::<String, u64>::new();
     let mut placed = BTreeMap::new();
     for (number, Input { object, .. }) in inputs.iter().enumerate() {
@@ -170,7 +174,7 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
         pins.push(Pin { section: "COMMON", addr: Addr::new(*addr) });
     }
     let mut storage = Storage::new(measure(&inputs, pins.len()));
-    let mut next = last.next_multiple_of(0x1_0000) + 0x10_0000;
+    let mut next = last + 0x10_0000;
     let place = |request: &Request| {
         next = (next + request.size + 0x1_0000).next_multiple_of(request.align.max(0x1000));
         Ok::<_, Infallible>(Addr::new(next))
