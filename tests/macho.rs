@@ -112,6 +112,24 @@ fn sections_are_protected_by_segment_and_instructions() {
 }
 
 #[test]
+fn an_object_may_lie_at_any_address() {
+    let file = File::open("c-O2.o");
+    let expected = MachO::parse(&file.bytes).unwrap();
+    for shift in 1..8 {
+        let shifted = [vec![0; shift], file.bytes.clone()].concat();
+        let object = MachO::parse(&shifted[shift..]).unwrap();
+        assert_eq!(object.symbol_count(), expected.symbol_count());
+        for index in 0..object.section_count() {
+            assert_eq!(object.section(index), expected.section(index));
+            assert_eq!(object.relocation(index, 0), expected.relocation(index, 0));
+        }
+        for index in 0..object.symbol_count() {
+            assert_eq!(object.symbol(index), expected.symbol(index));
+        }
+    }
+}
+
+#[test]
 fn a_section_of_another_name_has_half_of_it() {
     let file = File::open("local.o");
     let object = MachO::parse(&file.bytes).unwrap();

@@ -19,7 +19,8 @@ use object::{BigEndian, LittleEndian as LE, U32};
 ///
 /// - Sections are named `__TEXT,__text`, their segments' names first. A name is borrowed, and no file holds the two joined:
 ///   a section that compilers do not make is called by its own name alone.
-/// - A section is one piece: atoms are not told apart (`MH_SUBSECTIONS_VIA_SYMBOLS`), literals and strings not merged.
+/// - A section is one piece: atoms are not told apart (`MH_SUBSECTIONS_VIA_SYMBOLS`), literals and strings not merged. Of
+///   weak definitions of one name all are kept, and the first is meant.
 /// - Arrays of functions (`__mod_init_func`, `__mod_term_func`) are data, which nobody calls; so is `__eh_frame`. Compact
 ///   unwind information (`__LD`), debug information (`__DWARF`) and bitcode (`__LLVM`) are ignored, as are all commands but
 ///   `LC_SEGMENT_64` and `LC_SYMTAB`.
@@ -128,6 +129,11 @@ impl<'data> MachO<'data> {
                 Definition::Common { align: 1 << flags.common_alignment() }
             }
             macho::N_ABS => Definition::Absolute(value),
+            macho::N_SECT if has(macho::N_SYMBOL_RESOLVER) => {
+                return Err(Problem::Unsupported(
+                    "a function that is chosen when the program runs (N_SYMBOL_RESOLVER)",
+                ));
+            }
             macho::N_SECT => {
                 let header = self.header(own.n_sect.into());
                 let header = header.ok_or(Problem::Malformed("it is in a section that is not there"))?;
@@ -157,7 +163,7 @@ impl<'data> MachO<'data> {
     }
 }
 
-/// A symbol that is not of the link: one for debuggers (`N_STAB`).
+/// What a symbol is that only debuggers read (`N_STAB`).
 const NAMELESS: Symbol<'static> =
     Symbol { name: "", definition: Definition::File, binding: Binding::Local, hidden: false, function: false, size: 0 };
 

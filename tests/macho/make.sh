@@ -16,5 +16,5 @@ for level in O0 O2; do
     clang-19 --target=arm64-apple-macos13 -$level -ffreestanding -Wall -Wextra -std=c++17 -fexceptions -fcxx-exceptions \
         -fasynchronous-unwind-tables -femit-dwarf-unwind=always -c code.cc -o "$out/cc-$level.o"
 done
-# With debug information, and marked as what the linker refuses.
-clang-19 --target=arm64-apple-macos13 -O1 -g -ffreestanding -fcommon -c code.c -o "$out/debug.o"
+# With debug information.
+clang-19 --target=arm64-apple-macos13 -O1 -g -fdebug-compilation-dir=. -ffreestanding -c code.c -o "$out/debug.o"

@@ -2,7 +2,6 @@
 //!
 //! `AARCH64_RELOC_OBJECTS` is how many; without it, a few. What fails names its seed.
 
-use crate::common;
 use crate::file::{Entry, File, Header};
 use crate::hostile::Random;
 use crate::identity;
@@ -127,7 +126,7 @@ pub fn take_symbols_away(file: &mut File, mut choose: impl FnMut() -> bool) -> u
 #[test]
 fn random_objects_are_linked_as_by_lld() {
     let count = std::env::var("AARCH64_RELOC_OBJECTS").map_or(6, |text| text.parse().unwrap());
-    if common::require("llvm-mc-19").is_none() {
+    if identity::require_tools().is_none() {
         return;
     }
     let mut total = Total::default();

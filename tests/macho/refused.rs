@@ -194,6 +194,8 @@ fn symbols() {
     // n_strx, n_type, n_sect, n_desc, n_value
     refused(symbol("_data", 4, 0x0b), "not supported: an alias (N_INDR)");
     refused(symbol("_data", 4, 0x0d), "not supported: a prebound symbol (N_PBUD)");
+    let line = "not supported: a function that is chosen when the program runs (N_SYMBOL_RESOLVER)";
+    refused(symbol("_data", 7, 1), line);
     refused(symbol("_data", 4, 0x05), "unknown symbol type 4");
     refused(symbol("_elsewhere", 4, 0), "malformed: it is neither defined (N_UNDF) nor external (N_EXT)");
     for section in [0, 200] {
