@@ -159,6 +159,12 @@ fn sections() {
     refused(field(DATA, Header::FLAGS, 0x16), "not supported: offsets of initialisers (S_INIT_FUNC_OFFSETS)");
     refused(field(DATA, Header::FLAGS, 0x17), "section 2: unknown section type 23");
     refused(field(DATA, Header::FLAGS, 0x400), "section 2: not supported: a section both writable and executable");
+    let zeros = |file: &mut File| {
+        let header = file.section("__DATA,__bss");
+        file.rename(header, "__TEXT,__bss");
+        file.put(header.0 + Header::FLAGS, 0x8000_0001_u32, 4);
+    };
+    refused(zeros, "malformed: instructions that are zeros");
     refused(field(DATA, Header::ALIGN, 64), "section 2: malformed: the alignment is more than 2^63");
     refused(field(DATA, Header::OFFSET, 0x1000_0000), "section 2: malformed: the section lies outside the file");
     refused(field(DATA, Header::RELOFF, 0x1000_0000), "section 2: malformed: the relocations lie outside the file");

@@ -101,6 +101,8 @@ impl<'data> MachO<'data> {
             ("__DATA" | "__DATA_CONST" | "__DATA_DIRTY", true) => {
                 return Err(Problem::Unsupported("a section both writable and executable"));
             }
+            // The file would not bound what islands they need.
+            (_, true) if is_zeros(header) => return Err(Problem::Malformed("instructions that are zeros")),
             (_, true) => Prot::ReadExec,
             (_, false) => Prot::ReadWrite,
         };
