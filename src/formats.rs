@@ -7,5 +7,7 @@ mod file;
 mod frames;
 pub mod image;
 #[cfg(feature = "object")]
+pub mod macho;
+#[cfg(feature = "object")]
 pub mod select;
 mod strings;

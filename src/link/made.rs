@@ -26,6 +26,8 @@ pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>
         "_GLOBAL_OFFSET_TABLE_" => Made::Got,
         // Of no meaning but that it is the image's own; code refers to it, so it is near code.
         "__dso_handle" => Made::Start(".text"),
+        // The same in Mach-O, where names of C have one underscore more.
+        "___dso_handle" => Made::Image,
         "__ehdr_start" | "__executable_start" => Made::Image,
         "__preinit_array_start" => Made::Start(".preinit_array"),
         "__preinit_array_end" => Made::Stop(".preinit_array"),
