@@ -63,7 +63,8 @@ impl<'data> Site<'data> {
         if reloc == Reloc::NONE {
             return Err(None);
         }
-        if !is_supported(reloc) {
+        // Where it is the distance from a section, it is no thread's.
+        if !is_supported(reloc) && origin != Origin::Section {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
