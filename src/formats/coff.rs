@@ -11,7 +11,7 @@ mod relocation;
 
 use crate::arena::Prot;
 use crate::link::{
-    Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
 use comdat::Comdats;
 use file::File;
@@ -24,6 +24,7 @@ use records::Record;
 /// - `.text$mn` is called `.text`; the order that follows a `$` is not kept. Where it matters, the section is refused;
 ///   `.CRT$XCU` alone, the constructors of C++, is called `.init_array`.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
+/// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.
 #[derive(Debug)]
 pub struct Coff<'data> {
@@ -73,7 +74,14 @@ impl<'data> Coff<'data> {
     fn group(&self, number: u32) -> Result<Kind<'data>, Problem> {
         let Some(leader) = self.comdats.leader(number) else { return Ok(Kind::Ignored) };
         let leader = self.file.records.get(leader).ok_or(Problem::Index)?;
-        Ok(Kind::Group { key: self.file.name(&leader)?, count: self.comdats.members(number).len() })
+        let header = self.file.header(number).ok_or(Problem::Index)?;
+        let alike = match self.comdats.selection(number) {
+            Some(pe::IMAGE_COMDAT_SELECT_ANY) => Alike::Key,
+            Some(pe::IMAGE_COMDAT_SELECT_EXACT_MATCH) => Alike::Bytes(self.file.content(header)?),
+            // Of the largest too: that the first is left out for a later one is not to be had.
+            _ => Alike::Size(header.size_of_raw_data.get(LE).into()),
+        };
+        Ok(Kind::Group { key: self.file.name(&leader)?, count: self.comdats.members(number).len(), alike })
     }
 
     fn relocations(&self, number: u32, name: &str, header: &'data ImageSectionHeader) -> Result<Kind<'data>, Problem> {

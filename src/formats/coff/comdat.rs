@@ -90,11 +90,13 @@ impl Comdats {
             // All are kept, and two definitions of the leader are an error as ever.
             (pe::IMAGE_COMDAT_SELECT_NODUPLICATES, _) => Ok(None),
             (_, Leader::NotYet) => Err(Problem::Malformed("a COMDAT section without a leader")),
-            (pe::IMAGE_COMDAT_SELECT_ANY, Leader::Local) => Ok(None),
-            (pe::IMAGE_COMDAT_SELECT_ANY, Leader::Global(_)) => Ok(Some(number)),
-            (pe::IMAGE_COMDAT_SELECT_SAME_SIZE, _) => Err(Problem::Unsupported("IMAGE_COMDAT_SELECT_SAME_SIZE")),
-            (pe::IMAGE_COMDAT_SELECT_EXACT_MATCH, _) => Err(Problem::Unsupported("IMAGE_COMDAT_SELECT_EXACT_MATCH")),
-            (pe::IMAGE_COMDAT_SELECT_LARGEST, _) => Err(Problem::Unsupported("IMAGE_COMDAT_SELECT_LARGEST")),
+            (
+                pe::IMAGE_COMDAT_SELECT_ANY
+                | pe::IMAGE_COMDAT_SELECT_SAME_SIZE
+                | pe::IMAGE_COMDAT_SELECT_EXACT_MATCH
+                | pe::IMAGE_COMDAT_SELECT_LARGEST,
+                leader,
+            ) => Ok(matches!(leader, Leader::Global(_)).then_some(number)),
             (pe::IMAGE_COMDAT_SELECT_NEWEST, _) => Err(Problem::Unsupported("IMAGE_COMDAT_SELECT_NEWEST")),
             (other, _) => Err(Problem::Unknown("COMDAT selection", other.0.into())),
         }
@@ -110,6 +112,11 @@ impl Comdats {
             Leader::Global(symbol) if !self.members(number).is_empty() => Some(symbol as usize),
             _ => None,
         }
+    }
+
+    /// How COMDAT section `number` is selected.
+    pub(super) fn selection(&self, number: u32) -> Option<ComdatSelection> {
+        Some(self.get(number)?.selection)
     }
 
     /// The members of the group that section `number` leads, itself among them.
