@@ -4,6 +4,10 @@
 
 #[path = "coff/identity.rs"]
 mod identity;
+#[path = "coff/mutations.rs"]
+mod mutations;
+#[path = "coff/reader.rs"]
+mod reader;
 
 /// The prebuilt files of `coff/make.sh`.
 mod objects {

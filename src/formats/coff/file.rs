@@ -45,19 +45,18 @@ impl<'data> File<'data> {
             }
             other => return Err(Problem::Unknown("machine", other.0.into())),
         }
-        let cut = |what| Problem::Malformed(what);
         let headers = bytes.get(header.size..).and_then(|rest| pod::slice_from_bytes(rest, header.sections).ok());
-        let (sections, _) = headers.ok_or(cut("the headers of sections lie outside the file"))?;
+        let (sections, _) = headers.ok_or(Problem::Malformed("the headers of sections lie outside the file"))?;
         let (mut table, mut names): (&[u8], &[u8]) = (&[], &[]);
         let size = if header.is_big { pe::IMAGE_SIZEOF_SYMBOL_EX } else { pe::IMAGE_SIZEOF_SYMBOL };
         if header.symbols_at != 0 {
             let len = header.symbols.checked_mul(size);
             let split = bytes.get(header.symbols_at..).and_then(|rest| rest.split_at_checked(len?));
-            (table, names) = split.ok_or(cut("the symbols lie outside the file"))?;
+            (table, names) = split.ok_or(Problem::Malformed("the symbols lie outside the file"))?;
             // The length counts itself; there may be none.
             if let Some(&len) = names.first_chunk() {
                 let len = u32::from_le_bytes(len).max(4);
-                names = names.get(..len as usize).ok_or(cut("the names lie outside the file"))?;
+                names = names.get(..len as usize).ok_or(Problem::Malformed("the names lie outside the file"))?;
             }
         }
         let file = Self { bytes, sections, records: Records::read(table, size)?, names: Strings(names) };
