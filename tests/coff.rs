@@ -2,6 +2,7 @@
 //! random is no danger.
 #![cfg(all(feature = "std", feature = "object"))]
 
+mod common;
 #[path = "coff/identity.rs"]
 mod identity;
 #[path = "coff/mutations.rs"]

@@ -1,12 +1,13 @@
 //! What lld-link makes of the same objects at the same addresses, byte for byte.
 
-use super::objects;
+use super::{common, objects};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{Failure, Input, Kind, Object, Options, Origin, Pin, Plan, Policy, Storage, each, measure};
 use aarch64_reloc::patch::Section;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::process::Command;
 
 /// An image that lld-link has written.
 struct Image<'a> {
@@ -172,4 +173,33 @@ fn every_kind_is_linked_alike() {
     let (size, relocations) = compare(&files, &objects::read("kinds.exe"), 0x140);
     println!("{size} bytes, {relocations} relocations");
     assert!(relocations > 50 && size > 0x2000);
+}
+
+/// Of more sections than 16 bits can number, so that it is a big object: functions that each call the next.
+#[test]
+fn a_big_object_is_linked_alike() {
+    const FUNCTIONS: usize = 66_000;
+    for tool in ["clang-19", "lld-link-19"] {
+        if common::require(tool).is_none() {
+            return;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [source, object, image] = ["big.s", "big.obj", "big.exe"].map(|name| folder.path().join(name));
+    let mut text = String::from(".globl start\nstart: bl f0\n");
+    for number in 0..FUNCTIONS {
+        let next = (number + 1) % FUNCTIONS;
+        text += &format!(".section .text,\"xr\",discard,f{number}\n.globl f{number}\nf{number}: b f{next}\n");
+    }
+    std::fs::write(&source, text).unwrap();
+    let mut clang = Command::new("clang-19");
+    clang.args(["--target=aarch64-windows-msvc", "-c"]).arg(&source).arg("-o").arg(&object);
+    let mut lld = Command::new("lld-link-19");
+    lld.args(["/nodefaultlib", "/entry:start", "/subsystem:console", "/base:0x10000000", "/largeaddressaware:no"]);
+    lld.arg("/opt:noref,noicf").arg(format!("/out:{}", image.display())).arg(&object);
+    assert!([clang, lld].iter_mut().all(|command| command.status().unwrap().success()));
+    let object = std::fs::read(&object).unwrap();
+    assert!(object.starts_with(&[0, 0, 0xff, 0xff]));
+    let (size, relocations) = compare(&[object], &std::fs::read(image).unwrap(), 0);
+    assert_eq!((size, relocations), (4 * (FUNCTIONS + 1), FUNCTIONS + 1));
 }

@@ -56,6 +56,7 @@ table:  .quad   start, other+8, data-16, back
         .word   other, data+0x1000, data-4
 
         .data
+        .p2align 4
         .zero   0x40
         .globl  data
 data:   .quad   table, other
