@@ -1,12 +1,16 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
 use super::objects;
+use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Section, Symbol,
+    Alike, Binding, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Part, Plan, Problem,
+    Section, Storage, Symbol, each, measure,
 };
+use aarch64_reloc::reloc::Reloc;
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::Range;
 
 /// Where a field lies in its record, in bytes.
@@ -556,8 +560,8 @@ fn weak_externals_are_weak_definitions() {
     let find = |name| (0..object.symbol_count()).map(|index| object.symbol(index).unwrap()).find(|s| s.name == name);
     let fallback: Symbol<'_> = find("fallback").unwrap();
     assert_eq!((fallback.binding, fallback.function), (Binding::Weak, true));
-    let default = (0..object.symbol_count()).map(|index| object.symbol(index).unwrap());
-    let default = default.filter(|symbol| symbol.name.starts_with(".weak.fallback.default")).next().unwrap();
+    let mut default = (0..object.symbol_count()).map(|index| object.symbol(index).unwrap());
+    let default = default.find(|symbol| symbol.name.starts_with(".weak.fallback.default")).unwrap();
     assert_eq!((fallback.definition, default.binding), (default.definition, Binding::Global));
     assert!(matches!(fallback.definition, Definition::Section { .. }));
 
@@ -623,4 +627,77 @@ fn a_big_object_says_the_same() {
         }
         (0..object.symbol_count()).for_each(|index| assert_eq!(object.symbol(index), big.symbol(index)));
     }
+}
+
+/// What a link of `files` is refused for, line by line.
+fn failures(files: &[File], base: u64) -> Vec<String> {
+    let inputs = files.iter().map(|file| Input { name: "object", object: Coff::parse(&file.0).unwrap() });
+    let inputs: Vec<_> = inputs.collect();
+    let mut storage = Storage::new(measure(&inputs, 0));
+    let mut next = base;
+    let place = each(|request| {
+        let addr = next;
+        next += request.size.next_multiple_of(0x1000);
+        Ok::<_, Infallible>(Addr::new(addr))
+    });
+    let mut lines = Vec::new();
+    let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+    let options = Options::default();
+    let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| Some(Addr::new(base)), place, report);
+    assert_eq!(plan.is_err(), !lines.is_empty());
+    drop(plan);
+    lines
+}
+
+#[test]
+fn groups_that_must_be_alike_and_are_not_are_refused() {
+    let mut one = File::new("other.obj");
+    one.symbol(9, auxiliary::SELECTION, 4);
+    // `other` is of no group, and would be defined twice.
+    one.symbol(13, symbol::CLASS, 3);
+    let mut two = one.clone();
+    assert_eq!(failures(&[one.clone(), two.clone()], 0x40_0000), [] as [&str; 0]);
+    // Another branch, of the same size.
+    two.place(5, 0, 0x9400_0000);
+    let unlike = "object: a section group of another size or content is in another object (symbol 'named')";
+    assert_eq!(failures(&[one.clone(), two.clone()], 0x40_0000), [unlike]);
+    for file in [&mut one, &mut two] {
+        file.symbol(9, auxiliary::SELECTION, 3);
+    }
+    assert_eq!(failures(&[one.clone(), two.clone()], 0x40_0000), [] as [&str; 0]);
+    for file in [&mut one, &mut two] {
+        file.symbol(9, auxiliary::SELECTION, 1);
+    }
+    assert_eq!(failures(&[one, two], 0x40_0000), ["object: defined already in object (symbol 'named')"]);
+}
+
+#[test]
+fn addresses_that_do_not_fit_are_refused() {
+    let files = ["kinds.obj", "other.obj"].map(File::new);
+    assert_eq!(failures(&files, 0x4000_0000), [] as [&str; 0]);
+    // The three words of `.low`, which lld-link would cut off.
+    let lines = failures(&files, 0x1_4000_0000);
+    assert_eq!(lines.len(), 3);
+    for (line, offset) in lines.iter().zip([0, 4, 8]) {
+        assert!(line.starts_with(&format!("object: .low+{offset:#x}: R_AARCH64_ABS32 at ")), "{line}");
+    }
+}
+
+#[test]
+fn the_object_of_all_kinds_has_them() {
+    let file = File::new("kinds.obj");
+    let sections = (1..=file.get(0, file::SECTIONS)).map(File::header);
+    let kinds = sections.flat_map(|at| {
+        let (table, count) = (file.get(at, header::RELOCATIONS_AT), file.get(at, header::RELOCATIONS));
+        (0..count).map(move |index| table + 10 * index)
+    });
+    let kinds: BTreeSet<usize> = kinds.map(|at| file.get(at, entry::KIND)).collect();
+    // All but ABSOLUTE, which does nothing and no assembler emits, and TOKEN.
+    assert!(kinds.iter().copied().eq((1..=17).filter(|&kind| kind != 12)), "{kinds:?}");
+
+    let mut file = file;
+    file.entry(1, 0, entry::KIND, 0);
+    let object = Coff::parse(&file.0).unwrap();
+    let nothing = object.relocation(2 * object.section_count() / 3, 0).unwrap();
+    assert_eq!((nothing.reloc, nothing.addend), (Reloc::NONE, 0));
 }
