@@ -2,6 +2,8 @@
 
 #[cfg(feature = "object")]
 pub mod archive;
+#[cfg(feature = "object")]
+pub mod coff;
 pub mod elf;
 mod file;
 mod frames;

@@ -40,7 +40,7 @@ pub use error::{Cause, CommitError, Failure, Refused};
 pub use isles::Isle;
 pub use needs::{Needs, measure};
 pub use object::{
-    Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
 pub use plan::Plan;
 pub use policy::{Policy, Tags};

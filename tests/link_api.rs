@@ -6,8 +6,9 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
 use aarch64_reloc::link::{
-    Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Origin, Part,
-    Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables, each, measure,
+    Alike, Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options,
+    Origin, Part, Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables,
+    each, measure,
 };
 use aarch64_reloc::patch;
 use aarch64_reloc::reloc::Reloc;
@@ -342,7 +343,9 @@ mod refusals {
     fn a_local_target_in_a_group_kept_elsewhere_is_refused() {
         let object = || {
             let mut object = Made::default();
-            object.sections.push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 1 } });
+            object
+                .sections
+                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 1, alike: Alike::Key } });
             object.members = vec![1];
             object.named_text(".text.inline", &[0]);
             let text = object.text(&[insn::bl()]);
@@ -424,7 +427,9 @@ mod refusals {
     fn a_table_that_is_too_short_is_named() {
         let object = || {
             let mut object = Made::default();
-            object.sections.push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 0 } });
+            object
+                .sections
+                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 0, alike: Alike::Key } });
             let text = object.text(&[insn::bl(), insn::adrp(Reg::X0)]);
             let symbol = object.wants("far");
             object.relocate(text, 0, Reloc::CALL26, symbol, 0);
@@ -925,7 +930,8 @@ mod islands {
         for _ in 0..350 {
             let text = object.add(".text", Prot::ReadExec, Content::Bytes(piece));
             let places = (0..1 << 20).step_by(1024);
-            let of = |offset| Relocation { offset, reloc: Reloc::ADR_PREL_PG_HI21, symbol, addend: 0 };
+            let of =
+                |offset| Relocation { offset, reloc: Reloc::ADR_PREL_PG_HI21, symbol, addend: 0, origin: Origin::Zero };
             object.relocations.push((text, places.map(of).collect()));
         }
         let rungs = rungs(vec![object], &Setup::default());

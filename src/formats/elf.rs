@@ -4,7 +4,7 @@ use super::file::{ENTRY_SIZE, File};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
-    Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
 use elf::abi;
 use elf::section::SectionHeader;
@@ -104,7 +104,7 @@ impl<'data> Elf<'data> {
             }
             _ => self.file.symbol_names.get(signature.st_name),
         };
-        Ok(Kind::Group { key: key?, count: words.len() / 4 - 1 })
+        Ok(Kind::Group { key: key?, count: words.len() / 4 - 1, alike: Alike::Key })
     }
 
     /// The section that a symbol is in where there are too many for its own field (gABI, "SHN_XINDEX").

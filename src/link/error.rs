@@ -56,6 +56,8 @@ pub enum Cause<'a> {
     NoSection,
     /// A relocation refers to a local symbol in a section of a group that another object has.
     LeftOut,
+    /// A section group is not like the first one of its key, as both must be.
+    Unlike,
     /// No output section has the name that was to be placed.
     NoOutput(&'a str),
     /// Two addresses were given for an output section.
@@ -186,6 +188,7 @@ impl fmt::Display for Cause<'_> {
             Self::Misaligned(error) => write!(f, "{error}"),
             Self::NoSection => write!(f, "the target is in no section to measure from"),
             Self::LeftOut => write!(f, "the target is in a section group that another object has"),
+            Self::Unlike => write!(f, "a section group of another size or content is in another object"),
             Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),
             Self::PlacedTwice(name) => write!(f, "{name} is to be placed at two addresses"),
             Self::MisplacedOutput(name, addr, align) => {

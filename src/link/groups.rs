@@ -3,7 +3,7 @@
 use super::Input;
 use super::error::{Cause, Fatal};
 use super::names::Names;
-use super::object::{Kind, Object};
+use super::object::{Alike, Kind, Object};
 use super::tables::{First, NONE};
 
 /// The groups that are kept, by their keys.
@@ -19,25 +19,30 @@ impl<'t, 'data, O: Object<'data>> Groups<'t, 'data, O> {
         Self { inputs, firsts, kept: Names::new(buckets) }
     }
 
-    /// Whether another group with `key` came before the one that is section number `group`; if not, it is the one kept.
-    pub(super) fn is_kept_elsewhere(&mut self, group: usize, key: &str) -> Result<bool, Fatal> {
+    /// What the group with `key` has that came before the one that is section number `group`; if there is none, this is the
+    /// one kept.
+    pub(super) fn kept_elsewhere(&mut self, group: usize, key: &str) -> Result<Option<Alike<'data>>, Fatal> {
         let (inputs, firsts) = (self.inputs, self.firsts);
-        let is = |other| key_of(inputs, firsts, other) == Some(key);
+        let is = |other| group_of(inputs, firsts, other).is_some_and(|(other, _)| other == key);
         let bucket = self.kept.bucket(key, is).ok_or(Cause::Table("groups"))?;
-        let is_first = *bucket == NONE;
-        if is_first {
+        if *bucket == NONE {
             *bucket = group as u32;
+            return Ok(None);
         }
-        Ok(!is_first)
+        Ok(group_of(inputs, firsts, *bucket).map(|(_, alike)| alike))
     }
 }
 
-/// The key of the group that is section number `group` of all objects.
-fn key_of<'data, O: Object<'data>>(inputs: &[Input<'data, O>], firsts: &[First], group: u32) -> Option<&'data str> {
+/// The key of the group that is section number `group` of all objects, and what others of the key must have.
+fn group_of<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    firsts: &[First],
+    group: u32,
+) -> Option<(&'data str, Alike<'data>)> {
     let object = firsts.partition_point(|first| first.section <= group as usize).checked_sub(1)?;
     let index = group as usize - firsts.get(object)?.section;
     match inputs.get(object)?.object.section(index).ok()?.kind {
-        Kind::Group { key, .. } => Some(key),
+        Kind::Group { key, alike, .. } => Some((key, alike)),
         _ => None,
     }
 }

@@ -87,8 +87,17 @@ impl<'t, 'data> Layout<'t, 'data> {
                         self.append(first.section + index, output_name(name), prot, align, content)?;
                         Ok(())
                     }
-                    Ok((_, Kind::Group { key, count })) if groups.is_kept_elsewhere(first.section + index, key)? => {
-                        self.leave_out(&input.object, first, index, count)
+                    Ok((_, Kind::Group { key, count, alike })) => {
+                        match groups.kept_elsewhere(first.section + index, key)? {
+                            None => Ok(()),
+                            Some(kept) => {
+                                if kept != alike {
+                                    let (object, cause) = (input.name, Cause::Unlike);
+                                    report.failure(Failure { object, place: None, symbol: key, cause });
+                                }
+                                self.leave_out(&input.object, first, index, count)
+                            }
+                        }
                     }
                     Ok(_) => Ok(()),
                     Err(error) => Err(error),

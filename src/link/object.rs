@@ -74,9 +74,22 @@ pub enum Kind<'data> {
         key: &'data str,
         /// How many members it has.
         count: usize,
+        /// What all groups with the key must have in common.
+        alike: Alike<'data>,
     },
     /// Not part of the program: symbol tables, names, debug information, notes to the linker.
     Ignored,
+}
+
+/// What groups with one key must have in common, so that it does not matter which is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Alike<'data> {
+    /// The key alone.
+    Key,
+    /// A size of so many bytes (COFF, `IMAGE_COMDAT_SELECT_SAME_SIZE`).
+    Size(u64),
+    /// These bytes (COFF, `IMAGE_COMDAT_SELECT_EXACT_MATCH`).
+    Bytes(&'data [u8]),
 }
 
 /// What a loaded section holds.

@@ -111,8 +111,10 @@ impl Router<'_> {
             Class::Offset => Value::Offset(match got_offset(reloc) {
                 Some(Base::Got) => self.plain_slot(reference)?.addr().distance_from(got),
                 Some(Base::GotPage) => self.plain_slot(reference)?.addr().distance_from(got.page()),
-                // GOTREL: S + A - GOT.
-                None => target.distance_from(got),
+                // S + A - GOT.
+                None if matches!(reloc, Reloc::GOTREL64 | Reloc::GOTREL32) => target.distance_from(got),
+                // What it is measured from was taken off.
+                None => target.get().cast_signed(),
             }),
         })
     }

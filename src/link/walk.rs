@@ -63,9 +63,12 @@ impl<'data> Site<'data> {
         if reloc == Reloc::NONE {
             return Err(None);
         }
-        if !is_supported(reloc) {
+        // Where it is the distance from a section, it is no thread's.
+        if !is_supported(reloc) && origin != Origin::Section {
             return Err(Some(Cause::Unsupported(reloc)));
         }
+        // Of a section that is left out itself, nothing is asked.
+        let start = layout.section_addr(self.number).ok_or(None)?;
         let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
@@ -75,7 +78,6 @@ impl<'data> Site<'data> {
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let start = layout.section_addr(self.number).ok_or(None)?;
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
         let place = start.plus(offset.cast_signed());
