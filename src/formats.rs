@@ -2,6 +2,7 @@
 
 #[cfg(feature = "object")]
 pub mod archive;
+mod dynamic;
 pub mod elf;
 mod file;
 mod frames;

@@ -27,7 +27,7 @@ use crate::link::{
     CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, Summary, measure,
 };
 use crate::mem::{self, Draft, Function, Part, Reservation, Sealed};
-use crate::patch::Section;
+use crate::patch::{Endian, Section};
 use core::fmt;
 use std::string::String;
 use std::vec::Vec;
@@ -79,6 +79,9 @@ impl Image {
         let inputs = atexit::beside(inputs);
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
         let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
+        if plan.endian() != HOST {
+            return Err(LoadError::ForeignEndian(plan.endian()));
+        }
 
         // A plan has its pinned segments first.
         let page = reservation.page().bytes();
@@ -188,6 +191,9 @@ impl Image {
     }
 }
 
+/// The byte order of data in this process.
+const HOST: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+
 /// A draft on the pages of a pinned segment, and on no others.
 fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
     let into_page = segment.addr().get() & (page - 1);
@@ -228,6 +234,8 @@ pub enum LoadError {
     Memory(mem::Error),
     /// Their relocations overlap.
     Commit(CommitError),
+    /// Their data is in this byte order, and that of the process in the other.
+    ForeignEndian(Endian),
 }
 
 impl fmt::Display for LoadError {
@@ -236,6 +244,7 @@ impl fmt::Display for LoadError {
             Self::Plan(error) => error.fmt(f),
             Self::Memory(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
+            Self::ForeignEndian(endian) => write!(f, "{endian} objects do not run in a {HOST} process"),
         }
     }
 }
@@ -252,6 +261,7 @@ impl core::error::Error for LoadError {
             Self::Plan(error) => Some(error),
             Self::Memory(error) => Some(error),
             Self::Commit(error) => Some(error),
+            Self::ForeignEndian(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use aarch64_reloc::link::{
     Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Origin, Part,
     Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables, each, measure,
 };
-use aarch64_reloc::patch;
+use aarch64_reloc::patch::{self, Endian};
 use aarch64_reloc::reloc::Reloc;
 
 /// An object made up of what is added to it. The relocations of each section follow the sections.
@@ -76,6 +76,10 @@ impl Made {
 }
 
 impl Object<'static> for Made {
+    fn endian(&self) -> Endian {
+        Endian::Little
+    }
+
     fn section_count(&self) -> usize {
         self.sections.len() + self.relocations.len()
     }

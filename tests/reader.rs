@@ -145,7 +145,7 @@ fn errors(bytes: &[u8]) -> Vec<ObjectError> {
 type Case = (fn(&mut File), Part, Problem, &'static str);
 
 use Problem::{Index, Malformed, Unknown, Unsupported};
-use abi::{SHT_GROUP, SHT_PROGBITS, SHT_RELA, SHT_STRTAB, SHT_SYMTAB};
+use abi::{SHT_GROUP, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB};
 
 /// Changes of `address.o`: names in section 1, text in 2, relocations in 3, symbols in 4, of which 2 and 3 are functions.
 const OBJECT: &[Case] = &[
@@ -170,7 +170,7 @@ const OBJECT: &[Case] = &[
         Unsupported("a 32-bit object (ELF32)"),
         "not supported: a 32-bit object (ELF32)",
     ),
-    (|f| f.set(0, file::DATA, 2), Part::File, Unsupported("a big-endian object"), "not supported: a big-endian object"),
+    (|f| f.set(0, file::DATA, 3), Part::File, Malformed("file header"), "malformed: file header"),
     (|f| f.set(0, file::MACHINE, 62), Part::File, Unknown("machine", 62), "unknown machine 62"),
     (
         |f| f.set(0, file::TYPE, 2),
@@ -271,8 +271,35 @@ const OBJECT: &[Case] = &[
     (
         |f| f.section(SHT_RELA, header::TYPE, 9),
         Part::Section(3),
-        Unsupported("relocations without addends (SHT_REL)"),
-        "section 3: not supported: relocations without addends (SHT_REL)",
+        Malformed("the size of an entry is not 16"),
+        "section 3: malformed: the size of an entry is not 16",
+    ),
+    (
+        |f| {
+            f.section(SHT_RELA, header::TYPE, 9);
+            f.section(SHT_REL, header::ENTRY_SIZE, 16);
+            f.section(SHT_REL, header::SIZE, 17);
+        },
+        Part::Section(3),
+        Malformed("the table ends within an entry"),
+        "section 3: malformed: the table ends within an entry",
+    ),
+    (
+        |f| {
+            f.section(SHT_RELA, header::TYPE, 9);
+            f.section(SHT_REL, header::ENTRY_SIZE, 16);
+            f.section(SHT_REL, header::SIZE, 16);
+            f.section(SHT_PROGBITS, header::SIZE, 3);
+        },
+        Part::Relocation(3, 0),
+        Malformed("an implicit addend lies outside its section"),
+        "section 3, relocation 0: malformed: an implicit addend lies outside its section",
+    ),
+    (
+        |f| f.entry(SHT_RELA, 1, RELOCATION_TYPE, 1025),
+        Part::Relocation(3, 1),
+        Unsupported("R_AARCH64_GLOB_DAT is a dynamic relocation: it belongs into a linked image"),
+        "section 3, relocation 1: not supported: R_AARCH64_GLOB_DAT is a dynamic relocation: it belongs into a linked image",
     ),
     (
         |f| f.section(SHT_RELA, header::TYPE, 0x4000_0014),

@@ -1,11 +1,12 @@
-//! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
+//! ELF64 relocatable objects (gABI; AAELF64) in either byte order, read in place by crate `elf`.
 
-use super::file::{ENTRY_SIZE, File};
+use super::file::{ENTRY_SIZE, File, REL_SIZE};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
     Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
+use crate::patch::Endian;
 use elf::abi;
 use elf::section::SectionHeader;
 
@@ -32,7 +33,7 @@ impl<'data> Elf<'data> {
     ///
     /// # Errors
     ///
-    /// What is not an ELF64 little-endian relocatable object for AArch64 is refused by its name.
+    /// What is not an ELF64 relocatable object for AArch64 is refused by its name.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
         let file = File::parse(bytes, |kind| match kind {
             abi::ET_REL => Ok(()),
@@ -51,8 +52,8 @@ impl<'data> Elf<'data> {
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
-            abi::SHT_RELA => return self.relocations(header),
-            abi::SHT_REL => return Err(Problem::Unsupported("relocations without addends (SHT_REL)")),
+            abi::SHT_RELA => return self.relocations(header, ENTRY_SIZE),
+            abi::SHT_REL => return self.relocations(header, REL_SIZE),
             SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
             abi::SHT_GROUP => return self.group(header),
             _ => {}
@@ -91,7 +92,7 @@ impl<'data> Elf<'data> {
         if !words.len().is_multiple_of(4) {
             return Err(Problem::Malformed("a section group ends within a member"));
         }
-        let flags = word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
+        let flags = self.file.word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
         if flags & GRP_COMDAT == 0 {
             return Ok(Kind::Ignored);
         }
@@ -109,26 +110,24 @@ impl<'data> Elf<'data> {
 
     /// The section that a symbol is in where there are too many for its own field (gABI, "SHN_XINDEX").
     fn extended_section(&self, symbol: usize) -> Option<usize> {
-        word(self.extended?, symbol).map(|index| index as usize)
+        self.file.word(self.extended?, symbol).map(|index| index as usize)
     }
 
-    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+    fn relocations(&self, header: &SectionHeader, entry: u64) -> Result<Kind<'data>, Problem> {
         let bytes = self.file.entries(header)?;
         let of = header.sh_info as usize;
         if of >= self.file.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
-        Ok(Kind::Relocations { of, count: bytes.len() / ENTRY_SIZE as usize })
+        Ok(Kind::Relocations { of, count: bytes.len() / entry as usize })
     }
 }
 
-/// The little-endian word at index `index`.
-fn word(bytes: &[u8], index: usize) -> Option<u32> {
-    let bytes = bytes.get(index.checked_mul(4)?..)?;
-    bytes.first_chunk().map(|&word| u32::from_le_bytes(word))
-}
-
 impl<'data> Object<'data> for Elf<'data> {
+    fn endian(&self) -> Endian {
+        self.file.endian()
+    }
+
     fn section_count(&self) -> usize {
         self.file.sections.len()
     }
@@ -202,7 +201,7 @@ impl<'data> Object<'data> for Elf<'data> {
         let refuse = |problem| Part::Section(section).error(problem);
         let words = self.file.content(&self.file.header(section)?).map_err(refuse)?;
         // The flags come first.
-        let member = index.checked_add(1).and_then(|at| word(words, at)).ok_or(refuse(Problem::Index))? as usize;
+        let member = index.checked_add(1).and_then(|at| self.file.word(words, at)).ok_or(refuse(Problem::Index))? as usize;
         if member >= self.file.sections.len() {
             return Err(refuse(Problem::Malformed("a member of a section group is not there")));
         }

@@ -5,7 +5,7 @@ use super::rescue::Stranded;
 use crate::addr::{Addr, Misaligned};
 use crate::arena::Prot;
 use crate::got;
-use crate::patch::PatchError;
+use crate::patch::{Endian, PatchError};
 use crate::reloc::Reloc;
 use core::fmt;
 
@@ -36,6 +36,8 @@ pub enum Cause<'a> {
     Tagged(Addr),
     /// A relocation puts data in text, or loads from there, and text is not to be read.
     ReadsText(Reloc),
+    /// The object's data is in this byte order, and that of the first object, which is named, in the other.
+    Endian(Endian, &'a str),
     /// A slot of the GOT could not be had.
     Got(got::Full),
     /// No object defines the symbol, and the resolver does not know it.
@@ -166,6 +168,7 @@ impl fmt::Display for Cause<'_> {
         match self {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
+            Self::Endian(endian, first) => write!(f, "its data is {endian}, and that of {first} is not"),
             Self::Got(error) => write!(f, "{error}"),
             Self::Stranded(error, Stranded::Policy) => write!(f, "{error}, which the policy does not allow"),
             Self::Stranded(error, why) => write!(f, "{error}: {why}"),

@@ -13,7 +13,7 @@ use super::walk::{Site, for_each_relocation};
 use super::{Input, Options, Report, Request, Summary};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::PatchError;
+use crate::patch::{Endian, PatchError};
 use crate::reloc::{Reason, Value};
 use crate::veneer::Purpose;
 
@@ -27,6 +27,7 @@ pub struct Plan<'t, 'data, O> {
     pub(super) symbols: Symbols<'t>,
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
+    pub(super) endian: Endian,
     pub(super) summary: Summary,
 }
 
@@ -73,6 +74,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
+        let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
         let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
@@ -100,7 +102,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, margin: 0 };
-        let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };
+        let mut plan = Self { inputs, firsts, symbols, layout, router, endian, summary: Summary::default() };
         if plan.router.isles.len() > 1 {
             plan.tally()?;
         } else {
@@ -118,7 +120,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// Routes every relocation, and checks that it fits what it is given.
     fn check(&mut self, report: &mut Report<'_>) {
-        let Self { inputs, firsts, symbols, layout, router, summary } = self;
+        let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             summary.relocations += 1;
@@ -148,6 +150,16 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
         }
     }
+}
+
+/// The byte order of all objects. One that has another is reported.
+fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut Report<'_>) -> Endian {
+    let Some(first) = inputs.first() else { return Endian::default() };
+    let endian = first.object.endian();
+    for input in inputs.iter().filter(|input| input.object.endian() != endian) {
+        report.failure(Failure::of(input.name, Cause::Endian(input.object.endian(), first.name)));
+    }
+    endian
 }
 
 /// Checks that `reference` fits what it is given.

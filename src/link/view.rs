@@ -8,6 +8,7 @@ use super::tables::{Output, Segment, State, Target};
 use super::{Located, Summary, bases};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
+use crate::patch::Endian;
 use crate::veneer::{Callee, Occupant, Purpose, Veneer};
 use core::ops::Range;
 
@@ -15,6 +16,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// What was planned, in numbers.
     pub fn summary(&self) -> Summary {
         self.summary
+    }
+
+    /// The byte order of the image's data, which is that of its objects.
+    pub fn endian(&self) -> Endian {
+        self.endian
     }
 
     /// The segments, each of which wants memory of its own.

@@ -22,6 +22,8 @@ pub(super) struct Site<'data> {
     pub(super) number: u32,
     /// The section's bytes in the file.
     pub(super) bytes: &'data [u8],
+    /// The byte order of its data.
+    pub(super) endian: Endian,
     pub(super) relocation: Relocation,
 }
 
@@ -38,9 +40,10 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
             let Kind::Loaded { content, .. } = section.kind else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
+            let endian = object.endian();
             for index in 0..count {
                 match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, relocation })),
+                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
                     Err(error) => visit(Err((input, error))),
                 }
             }
@@ -121,7 +124,7 @@ impl<'data> Site<'data> {
     /// The bytes of the place, as the object has them.
     pub(super) fn raw(&self) -> Option<u64> {
         let offset = usize::try_from(self.relocation.offset).ok()?;
-        patch::raw_at(self.bytes, offset, self.relocation.reloc, Endian::Little)
+        patch::raw_at(self.bytes, offset, self.relocation.reloc, self.endian)
     }
 
     /// Reports `cause` of this relocation.
