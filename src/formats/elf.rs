@@ -201,7 +201,8 @@ impl<'data> Object<'data> for Elf<'data> {
         let refuse = |problem| Part::Section(section).error(problem);
         let words = self.file.content(&self.file.header(section)?).map_err(refuse)?;
         // The flags come first.
-        let member = index.checked_add(1).and_then(|at| self.file.word(words, at)).ok_or(refuse(Problem::Index))? as usize;
+        let member =
+            index.checked_add(1).and_then(|at| self.file.word(words, at)).ok_or(refuse(Problem::Index))? as usize;
         if member >= self.file.sections.len() {
             return Err(refuse(Problem::Malformed("a member of a section group is not there")));
         }

@@ -1,5 +1,6 @@
 //! What a plan reports: every failure, with the names around it.
 
+use super::kinds::unsupported;
 use super::object::ObjectError;
 use super::rescue::Stranded;
 use crate::addr::{Addr, Misaligned};
@@ -46,7 +47,7 @@ pub enum Cause<'a> {
     Duplicate(&'a str),
     /// Since AAELF64 2026Q2 the addend of a relocation to a GOT slot must be zero.
     SlotAddend(Reloc, i64),
-    /// The relocation is known, but not handled by the linker.
+    /// The relocation is known, but what it asks for cannot be had from a linker.
     Unsupported(Reloc),
     /// A relocation refers to a symbol that is not in its object.
     SymbolIndex(usize),
@@ -54,6 +55,8 @@ pub enum Cause<'a> {
     NotLoaded,
     /// The linker's own section does not lie where it can be used.
     Misaligned(Misaligned),
+    /// `R_AARCH64_PATCHINST` refers to a symbol that is an address.
+    NotAbsolute,
     /// A relocation measures from the section of a symbol that is in none.
     NoSection,
     /// A relocation refers to a local symbol in a section of a group that another object has.
@@ -183,7 +186,11 @@ impl fmt::Display for Cause<'_> {
                     reloc.name()
                 )
             }
-            Self::Unsupported(reloc) => write!(f, "{} is not supported", reloc.name()),
+            Self::Unsupported(reloc) => {
+                write!(f, "{} is not supported", reloc.name())?;
+                unsupported(*reloc).map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Self::NotAbsolute => write!(f, "what replaces an instruction must be a number, an absolute symbol"),
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),

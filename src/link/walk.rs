@@ -1,7 +1,7 @@
 //! The walk over all relocations of all loaded sections, and what each refers to.
 
 use super::error::{Cause, Failure};
-use super::kinds::is_supported;
+use super::kinds::unsupported;
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::Reference;
@@ -66,12 +66,15 @@ impl<'data> Site<'data> {
         if reloc == Reloc::NONE {
             return Err(None);
         }
-        if !is_supported(reloc) {
+        if unsupported(reloc).is_some() {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
+            // A deactivation symbol that nothing defines (AAELF64 5.7.5): the instruction stays.
+            State::Undefined | State::Null if reloc == Reloc::PATCHINST => return Err(None),
+            state if reloc == Reloc::PATCHINST && state != State::Absolute => return Err(Some(Cause::NotAbsolute)),
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
