@@ -24,7 +24,7 @@ use symbols::Symbols;
 use crate::addr::Addr;
 use crate::arena::{self, Prot};
 use crate::link::{
-    CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, Summary, measure,
+    CommitError, Failure, Input, Object, Options, Plan, Policy, Refused, Request, Segment, Storage, Summary, measure,
 };
 use crate::mem::{self, Draft, Function, Part, Reservation, Sealed};
 use crate::patch::{Endian, Section};
@@ -45,6 +45,8 @@ pub struct Image {
     segments: Vec<(Addr, String)>,
     arrays: Arrays,
     frames: Vec<Addr>,
+    /// Resolvers of indirect functions, and the slots for what they say.
+    resolvers: Vec<(Addr, Addr)>,
     summary: Summary,
 }
 
@@ -77,6 +79,7 @@ impl Image {
             Ok(())
         };
         let inputs = atexit::beside(inputs);
+        let options = &Options { policy: Policy { resolvers: true, ..options.policy }, ..*options };
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
         let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
         if plan.endian() != HOST {
@@ -109,6 +112,7 @@ impl Image {
             segments: segments(&plan),
             arrays: Arrays::of(&plan),
             summary: plan.summary(),
+            resolvers: plan.indirect().map(|indirect| (indirect.resolver, indirect.slot)).collect(),
             frames: frames.map(|output| output.addr()).collect(),
             sealed: drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?,
         })

@@ -148,10 +148,8 @@ impl<'data> Object<'data> for Elf<'data> {
         let symbol = self.file.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
         let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
-        match kind {
-            abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
-            abi::STT_GNU_IFUNC => return Err(refuse(Problem::Unsupported("indirect functions (STT_GNU_IFUNC)"))),
-            _ => {}
+        if kind == abi::STT_TLS {
+            return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)")));
         }
         let missing = refuse(Problem::Malformed("it is in a section that is not there"));
         let definition = match symbol.st_shndx {
@@ -168,7 +166,11 @@ impl<'data> Object<'data> for Elf<'data> {
                 if index >= self.file.sections.len() {
                     return Err(missing);
                 }
-                Definition::Section { index, offset: symbol.st_value }
+                let offset = symbol.st_value;
+                match kind {
+                    abi::STT_GNU_IFUNC => Definition::Indirect { index, offset },
+                    _ => Definition::Section { index, offset },
+                }
             }
         };
         let binding = match symbol.st_bind() {
@@ -188,7 +190,7 @@ impl<'data> Object<'data> for Elf<'data> {
             definition,
             binding,
             hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
-            function: kind == abi::STT_FUNC,
+            function: matches!(kind, abi::STT_FUNC | abi::STT_GNU_IFUNC),
             size: symbol.st_size,
         })
     }

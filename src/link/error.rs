@@ -8,6 +8,7 @@ use crate::arena::Prot;
 use crate::got;
 use crate::patch::{Endian, PatchError};
 use crate::reloc::Reloc;
+use crate::veneer::VeneerError;
 use core::fmt;
 
 /// One reason why the objects cannot be linked, and where. `Display` is one line.
@@ -57,6 +58,12 @@ pub enum Cause<'a> {
     Misaligned(Misaligned),
     /// `R_AARCH64_PATCHINST` refers to a symbol that is an address.
     NotAbsolute,
+    /// An indirect function, whose resolver nothing calls before the image runs.
+    NoResolver,
+    /// An indirect function, and the policy does not allow the veneer that it needs.
+    NoIndirect,
+    /// The veneer of an indirect function could not be had.
+    Veneer(VeneerError),
     /// A relocation measures from the section of a symbol that is in none.
     NoSection,
     /// A relocation refers to a local symbol in a section of a group that another object has.
@@ -194,6 +201,9 @@ impl fmt::Display for Cause<'_> {
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),
+            Self::NoResolver => write!(f, "an indirect function, whose resolver nothing calls before the image runs"),
+            Self::NoIndirect => write!(f, "an indirect function needs a veneer, which the policy does not allow"),
+            Self::Veneer(error) => write!(f, "{error}"),
             Self::NoSection => write!(f, "the target is in no section to measure from"),
             Self::LeftOut => write!(f, "the target is in a section group that another object has"),
             Self::NoOutput(name) => write!(f, "there is no output section {name} to be placed"),

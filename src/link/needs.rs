@@ -1,9 +1,10 @@
 //! How much linking needs, by looking through the objects once.
 
 use super::Input;
+use super::indirect::CELLS;
 use super::isles::STRIDE;
 use super::kinds::{is_call, is_near_slot, wants_slot};
-use super::object::{Binding, Kind, Object};
+use super::object::{Binding, Definition, Kind, Object};
 use crate::arena::Prot;
 use crate::reloc::Remedy;
 
@@ -39,14 +40,17 @@ pub struct Needs {
 pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
     // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
     let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
-    let mut globals = 0;
+    let (mut globals, mut indirect) = (0, 0);
     let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
     let mut text = 0_u64;
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
         let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
-        globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
+        for symbol in symbols {
+            globals += usize::from(symbol.binding != Binding::Local);
+            indirect += usize::from(matches!(symbol.definition, Definition::Indirect { .. }));
+        }
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
                 Ok(Kind::Loaded { prot, content, .. }) => {
@@ -74,10 +78,10 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.names = 2 * globals;
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
-    needs.slots = (to_slot + calls).min(needs.symbols + near);
+    needs.slots = (to_slot + calls).min(needs.symbols + near) + indirect;
     // One at the end of each part of the text, and up to two for each stride.
     needs.islands += 1 + pins + usize::try_from(text / STRIDE).unwrap_or(usize::MAX / 4) * 2;
     // Anything may take two cells, a call a landing pad besides.
-    needs.veneers = 3 * calls + 2 * others + 2 * needs.islands;
+    needs.veneers = 3 * calls + 2 * others + 2 * needs.islands + CELLS * indirect;
     needs
 }

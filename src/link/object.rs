@@ -130,6 +130,13 @@ pub enum Definition {
         /// Bytes from its start.
         offset: u64,
     },
+    /// Wherever a function of the same object says when it is called: an indirect function (ELF, `STT_GNU_IFUNC`).
+    Indirect {
+        /// The index of the section that holds the function.
+        index: usize,
+        /// Bytes from its start.
+        offset: u64,
+    },
     /// Wherever the linker finds room: zeros, shared by all objects that have a common symbol of the name.
     Common {
         /// What its address must be a multiple of, in bytes: a power of two.

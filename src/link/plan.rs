@@ -10,7 +10,7 @@ use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Tables};
 use super::walk::{Site, for_each_relocation};
-use super::{Input, Options, Report, Request, Summary};
+use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::{Endian, PatchError};
@@ -87,7 +87,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
-        counts.slots += near_slots;
+        let indirect = indirect::count(inputs, &symbols, policy, report);
+        counts.slots += near_slots + indirect.slots;
+        counts.cells += indirect.cells;
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
@@ -111,6 +113,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.begin(Pass::Settle)?;
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
+        indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report);
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;

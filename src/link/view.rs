@@ -1,5 +1,6 @@
 //! What a plan tells of itself.
 
+use super::layout::PLT;
 use super::made::Made;
 use super::object::{Definition, Object};
 use super::plan::Plan;
@@ -60,6 +61,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             return None;
         }
         let output = match (target.state, symbol.definition) {
+            (State::Defined, _) if target.indirect => Some(PLT),
             (State::Defined, _) => self.layout.output_of(target.section),
             (State::Common, _) => Some(self.layout.common_number()),
             (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
