@@ -33,6 +33,8 @@ use std::string::String;
 use std::vec::Vec;
 
 /// Linked objects in executable memory, none of whose code has run. Dropping it gives the memory back.
+///
+/// Calls to indirect functions lead to address 0 until it is [started](Self::start).
 #[derive(Debug)]
 pub struct Image {
     /// Before the memory, which a debugger may read until this is dropped.

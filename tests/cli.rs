@@ -109,7 +109,7 @@ fn what_is_not_handled_is_refused_by_its_name() {
         ("shared.so", "a shared object"),
         ("tls.o", "section 3: not supported: thread-local storage (SHF_TLS)"),
         ("tls-use.o", "R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21 is not supported: it is of thread-local storage"),
-        ("ifunc.o", "symbol 2: not supported: indirect functions (STT_GNU_IFUNC)"),
+        ("ifunc.o", "an indirect function, whose resolver nothing calls before the image runs (symbol 'chosen')"),
         ("crel.o", "section 3: not supported: compressed relocations (SHT_CREL)"),
         ("write-execute.o", "section 3: not supported: a section both writable and executable"),
     ];

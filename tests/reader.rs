@@ -361,12 +361,6 @@ const OBJECT: &[Case] = &[
         "symbol 2: not supported: thread-local storage (STT_TLS)",
     ),
     (
-        |f| f.symbol(2, symbol::INFO, 0x1a),
-        Part::Symbol(2),
-        Unsupported("indirect functions (STT_GNU_IFUNC)"),
-        "symbol 2: not supported: indirect functions (STT_GNU_IFUNC)",
-    ),
-    (
         |f| f.symbol(2, symbol::INFO, 0x72),
         Part::Symbol(2),
         Unknown("symbol binding", 7),

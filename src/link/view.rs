@@ -2,7 +2,7 @@
 
 use super::layout::PLT;
 use super::made::Made;
-use super::object::{Definition, Object};
+use super::object::{Definition, Object, Symbol};
 use super::plan::Plan;
 use super::symbols::target_name;
 use super::tables::{Output, Segment, State, Target};
@@ -67,6 +67,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
             _ => return None,
         };
+        // The size is that of the resolver.
+        let size = if target.indirect { 0 } else { symbol.size };
+        let symbol = Symbol { size, ..symbol };
         Some(Located { symbol, addr: target.addr, output, object: input.name })
     }
 
