@@ -19,6 +19,7 @@ use aarch64_reloc::link::{
     self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
     Section, Storage, Symbol, measure,
 };
+use aarch64_reloc::patch::Endian;
 use options::Options;
 use start::Start;
 use std::error::Error;
@@ -105,7 +106,8 @@ impl<'a> Job<'a> {
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
     ) -> Result<Image, Box<dyn Error>> {
         if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
-            inputs.push(Input { name: "start", object: AnyObject::Start(Start { entry }) });
+            let endian = inputs.first().map_or(Endian::default(), |input| input.object.endian());
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start { entry, endian }) });
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
@@ -169,6 +171,10 @@ impl<'data> AnyObject<'data> {
 }
 
 impl<'data> Object<'data> for AnyObject<'data> {
+    fn endian(&self) -> Endian {
+        self.get().endian()
+    }
+
     fn section_count(&self) -> usize {
         self.get().section_count()
     }

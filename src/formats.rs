@@ -4,6 +4,7 @@
 pub mod archive;
 #[cfg(feature = "object")]
 pub mod coff;
+mod dynamic;
 pub mod elf;
 mod file;
 mod frames;

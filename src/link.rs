@@ -12,6 +12,7 @@ mod commit;
 mod emitted;
 mod error;
 mod groups;
+mod indirect;
 mod isles;
 mod kinds;
 mod layout;
@@ -37,6 +38,7 @@ mod walk;
 
 pub use emitted::Emitted;
 pub use error::{Cause, CommitError, Failure, Refused};
+pub use indirect::Indirect;
 pub use isles::Isle;
 pub use needs::{Needs, measure};
 pub use object::{

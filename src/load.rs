@@ -24,15 +24,17 @@ use symbols::Symbols;
 use crate::addr::Addr;
 use crate::arena::{self, Prot};
 use crate::link::{
-    CommitError, Failure, Input, Object, Options, Plan, Refused, Request, Segment, Storage, Summary, measure,
+    CommitError, Failure, Input, Object, Options, Plan, Policy, Refused, Request, Segment, Storage, Summary, measure,
 };
 use crate::mem::{self, Draft, Function, Part, Reservation, Sealed};
-use crate::patch::Section;
+use crate::patch::{Endian, Section};
 use core::fmt;
 use std::string::String;
 use std::vec::Vec;
 
 /// Linked objects in executable memory, none of whose code has run. Dropping it gives the memory back.
+///
+/// Calls to indirect functions lead to address 0 until it is [started](Self::start).
 #[derive(Debug)]
 pub struct Image {
     /// Before the memory, which a debugger may read until this is dropped.
@@ -45,6 +47,8 @@ pub struct Image {
     segments: Vec<(Addr, String)>,
     arrays: Arrays,
     frames: Vec<Addr>,
+    /// Resolvers of indirect functions, and the slots for what they say.
+    resolvers: Vec<(Addr, Addr)>,
     summary: Summary,
 }
 
@@ -77,8 +81,12 @@ impl Image {
             Ok(())
         };
         let inputs = atexit::beside(inputs);
+        let options = &Options { policy: Policy { resolvers: true, ..options.policy }, ..*options };
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
         let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
+        if plan.endian() != HOST {
+            return Err(LoadError::ForeignEndian(plan.endian()));
+        }
 
         // A plan has its pinned segments first.
         let page = reservation.page().bytes();
@@ -106,6 +114,7 @@ impl Image {
             segments: segments(&plan),
             arrays: Arrays::of(&plan),
             summary: plan.summary(),
+            resolvers: plan.indirect().map(|indirect| (indirect.resolver, indirect.slot)).collect(),
             frames: frames.map(|output| output.addr()).collect(),
             sealed: drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?,
         })
@@ -188,6 +197,9 @@ impl Image {
     }
 }
 
+/// The byte order of data in this process.
+const HOST: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+
 /// A draft on the pages of a pinned segment, and on no others.
 fn pin(segment: &Segment, page: u64) -> Result<Draft, mem::Error> {
     let into_page = segment.addr().get() & (page - 1);
@@ -228,6 +240,8 @@ pub enum LoadError {
     Memory(mem::Error),
     /// Their relocations overlap.
     Commit(CommitError),
+    /// Their data is in this byte order, and that of the process in the other.
+    ForeignEndian(Endian),
 }
 
 impl fmt::Display for LoadError {
@@ -236,6 +250,7 @@ impl fmt::Display for LoadError {
             Self::Plan(error) => error.fmt(f),
             Self::Memory(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
+            Self::ForeignEndian(endian) => write!(f, "{endian} objects do not run in a {HOST} process"),
         }
     }
 }
@@ -252,6 +267,7 @@ impl core::error::Error for LoadError {
             Self::Plan(error) => Some(error),
             Self::Memory(error) => Some(error),
             Self::Commit(error) => Some(error),
+            Self::ForeignEndian(_) => None,
         }
     }
 }

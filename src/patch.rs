@@ -15,6 +15,7 @@ pub use room::Room;
 
 use crate::addr::Addr;
 use crate::reloc::{Reason, Reloc, Value};
+use core::fmt;
 
 /// The byte order of data. Instructions are little-endian on every AArch64 system (Arm ARM B2.6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -24,6 +25,15 @@ pub enum Endian {
     Little,
     /// `aarch64_be`.
     Big,
+}
+
+impl fmt::Display for Endian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Little => "little-endian",
+            Self::Big => "big-endian",
+        })
+    }
 }
 
 /// Bytes that are being linked, and the address they will run at.
@@ -46,6 +56,11 @@ impl<'a> Section<'a> {
     /// The same section with data in byte order `endian`.
     pub fn with_endian(self, endian: Endian) -> Self {
         Self { endian, ..self }
+    }
+
+    /// Changes the byte order of data.
+    pub(crate) fn set_endian(&mut self, endian: Endian) {
+        self.endian = endian;
     }
 
     /// The address of the first byte when the code runs.

@@ -164,6 +164,22 @@ impl Reloc {
         }
     }
 
+    /// `A` of an entry that holds none, in bytes: what stands in its place before it is relocated (AAELF64 5.7.2).
+    ///
+    /// Data is sign-extended; of an instruction the field is, scaled as the instruction has it. A move-wide and an `ADRP`
+    /// are not scaled, so that they hold small addends: 16 and 21 bits of bytes. What marks an instruction, or replaces all
+    /// of it, has an addend of 0. `raw` is as for [`apply`](Self::apply); whether it holds the right instruction, `apply`
+    /// says.
+    ///
+    /// ```
+    /// use aarch64_reloc::Reloc;
+    /// assert_eq!(Reloc::CALL26.implicit_addend(0x97ff_ffff), -4);
+    /// assert_eq!(Reloc::ADR_PREL_PG_HI21.implicit_addend(0xb000_0000), 1);
+    /// ```
+    pub const fn implicit_addend(self, raw: u64) -> i64 {
+        self.row().implicit_addend(raw)
+    }
+
     /// What does not depend on the value.
     const fn check_place(self, raw: u64, place: Addr) -> Result<(), Reason> {
         let row = self.row();

@@ -6,6 +6,7 @@ use aarch64_reloc::formats::archive::{Archive, Source};
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Cause, Outside, Selected, Selection, Take, Unreadable};
 use aarch64_reloc::link::{Object, ObjectError, Problem, Relocation, Section, Symbol};
+use aarch64_reloc::patch::Endian;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -339,6 +340,10 @@ struct Counted<'a> {
 }
 
 impl<'a> Object<'a> for Counted<'a> {
+    fn endian(&self) -> Endian {
+        self.object.endian()
+    }
+
     fn section_count(&self) -> usize {
         self.object.section_count()
     }

@@ -10,7 +10,7 @@ use aarch64_reloc::link::{
     Origin, Part, Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables,
     each, measure,
 };
-use aarch64_reloc::patch;
+use aarch64_reloc::patch::{self, Endian};
 use aarch64_reloc::reloc::Reloc;
 use core::convert::Infallible;
 
@@ -78,6 +78,10 @@ impl Made {
 }
 
 impl Object<'static> for Made {
+    fn endian(&self) -> Endian {
+        Endian::Little
+    }
+
     fn section_count(&self) -> usize {
         self.sections.len() + self.relocations.len()
     }
@@ -294,6 +298,33 @@ mod refusals {
             assert!(failures[0].1 == cause && failures[0].0.contains(text), "{cause}: {failures:?}");
             assert!(failures[0].0.starts_with("one.o: .text+0x0: "), "{failures:?}");
         }
+    }
+
+    #[test]
+    fn every_kind_is_made_or_refused_with_its_reason() {
+        for &reloc in Reloc::ALL {
+            let why = match reloc.code() {
+                317 => "a function tells its value when the program starts",
+                512..=573 | 1029 => "it is of thread-local storage",
+                580..=597 => "it is of a pointer that is signed when the program runs",
+                _ => continue,
+            };
+            let refused = lines(vec![one(insn::NOP, reloc, 0, undefined("far"))], &Setup::default());
+            let line = format!("one.o: .text+0x0: {} is not supported: {why} (symbol 'far')", reloc.name());
+            assert_eq!(refused, [line]);
+        }
+    }
+
+    #[test]
+    fn only_a_number_replaces_an_instruction() {
+        let mut object = Made::default();
+        let text = object.text(&[insn::NOP]);
+        let symbol = object.function("own", text);
+        object.relocate(text, 0, Reloc::PATCHINST, symbol, 0);
+        let says = "one.o: .text+0x0: what replaces an instruction must be a number, an absolute symbol (symbol 'own')";
+        assert_eq!(lines(vec![object], &Setup::default()), [says]);
+        let object = one(insn::NOP, Reloc::PATCHINST, 0, absolute("wide", 1 << 32));
+        assert_eq!(causes(vec![object], &Setup::default()), ["Patch"]);
     }
 
     #[test]
@@ -553,6 +584,23 @@ mod targets {
         for (word, reloc, addend, wanted) in cases {
             let image = link(vec![one(word, reloc, addend, nowhere("absent"))], &Setup::default()).unwrap();
             assert_eq!(image.word(TEXT), wanted, "{reloc:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_replaces_an_instruction_and_nothing_leaves_it() {
+        // After the call has its target, as assemblers order them; and the number is NOP's.
+        for (definition, nop) in [(Definition::Absolute(0xd503_201f), true), (Definition::Undefined, false)] {
+            for binding in [Binding::Global, Binding::Weak] {
+                let mut object = Made::default();
+                let text = object.text(&[insn::bl(), insn::NOP]);
+                let own = object.function("own", text);
+                let switch = object.named("switch", binding, definition);
+                object.relocate(text, 0, Reloc::CALL26, own, 4);
+                object.relocate(text, 0, Reloc::PATCHINST, switch, 0);
+                let image = link(vec![object], &Setup::default()).unwrap();
+                assert_eq!(image.word(TEXT), if nop { 0xd503_201f } else { 0x9400_0001 });
+            }
         }
     }
 

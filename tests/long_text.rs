@@ -9,7 +9,7 @@ use aarch64_reloc::link::{
     Binding, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options, Origin, Part, Plan, Problem,
     Relocation, Request, Section, Storage, Symbol, measure,
 };
-use aarch64_reloc::patch;
+use aarch64_reloc::patch::{self, Endian};
 use aarch64_reloc::reloc::Reloc;
 use std::convert::Infallible;
 
@@ -63,6 +63,10 @@ struct Long<'data> {
 }
 
 impl<'data> Object<'data> for Long<'data> {
+    fn endian(&self) -> Endian {
+        Endian::Little
+    }
+
     fn section_count(&self) -> usize {
         2 * (1 + FUNCTIONS)
     }

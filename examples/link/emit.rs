@@ -3,7 +3,7 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::{PageSize, Prot};
 use aarch64_reloc::link::{Binding, Emitted, Located, Object, Output, Plan, Symbol};
-use aarch64_reloc::patch::Section;
+use aarch64_reloc::patch::{Endian, Section};
 use aarch64_reloc::veneer::Callee;
 use object::elf;
 use object::write::StringId;
@@ -27,7 +27,11 @@ pub fn executable<'data, O: Object<'data>>(
     let made = made_symbols(plan);
     let mut file = Vec::new();
     let mut headers = Vec::new();
-    let mut writer = Writer::new_single_phase(object::Endianness::Little, true, &mut file);
+    let endian = match plan.endian() {
+        Endian::Little => object::Endianness::Little,
+        Endian::Big => object::Endianness::Big,
+    };
+    let mut writer = Writer::new_single_phase(endian, true, &mut file);
     writer.write_file_header(&FileHeader {
         os_abi: elf::ELFOSABI_NONE,
         abi_version: 0,

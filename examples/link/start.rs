@@ -4,11 +4,14 @@ use aarch64_reloc::arena::Prot;
 use aarch64_reloc::link::{
     Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
+use aarch64_reloc::patch::Endian;
 use aarch64_reloc::reloc::Reloc;
 
 /// Calls `entry(argc, argv)` and ends the process with what it returns.
 pub struct Start<'data> {
     pub entry: &'data str,
+    /// That of the other objects.
+    pub endian: Endian,
 }
 
 /// Its name in the symbol table.
@@ -33,6 +36,10 @@ const CODE: &[u8] = &[
 const CALL: u64 = 16;
 
 impl<'data> Object<'data> for Start<'data> {
+    fn endian(&self) -> Endian {
+        self.endian
+    }
+
     fn section_count(&self) -> usize {
         2
     }

@@ -27,7 +27,7 @@ pub fn verify(path: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let mut bases: Vec<Addr> = image.bases().collect();
     // Linkers that need no such symbol measure from the section.
     bases.extend(got.first().filter(|_| bases.is_empty()).map(|view| view.addr));
-    let memory = Memory { views: &views, got: &got, bases: &bases, ..Memory::default() };
+    let memory = Memory { views: &views, got: &got, bases: &bases, endian: image.endian() };
     let mut is_other_code = false;
     let counts = image.verify(&memory, &mut |name| imports.get(name).copied(), &mut |applied, wrong| {
         is_other_code |= matches!(wrong.found, Found::Refused(_));
@@ -71,7 +71,7 @@ fn load<'data>(image: &Image<'data>) -> Result<(Vec<Loaded<'data>>, HashMap<&'da
         let next = IMPORTS.at(imports.len() * Addr::PAGE as usize);
         let addr = addr.unwrap_or_else(|| *imports.entry(symbol).or_insert(next));
         for (_, start, bytes) in &mut loaded {
-            let mut section = Section::new(bytes, *start);
+            let mut section = Section::new(bytes, *start).with_endian(image.endian());
             // What is outside this section is in another, or in none, where nothing refers to it.
             let _ = section.patch(section.offset_of(place), Reloc::ABS64, addr.plus(addend));
         }

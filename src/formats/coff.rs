@@ -13,6 +13,7 @@ use crate::arena::Prot;
 use crate::link::{
     Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
+use crate::patch::Endian;
 use comdat::Comdats;
 use file::File;
 use object::LittleEndian as LE;
@@ -198,6 +199,10 @@ fn plain_name(name: &str) -> Result<&str, Problem> {
 }
 
 impl<'data> Object<'data> for Coff<'data> {
+    fn endian(&self) -> Endian {
+        Endian::Little
+    }
+
     fn section_count(&self) -> usize {
         3 * self.file.sections.len()
     }

@@ -1,11 +1,12 @@
-//! ELF64 little-endian relocatable objects (gABI; AAELF64), read in place by crate `elf`.
+//! ELF64 relocatable objects (gABI; AAELF64) in either byte order, read in place by crate `elf`.
 
-use super::file::{ENTRY_SIZE, File};
+use super::file::{ENTRY_SIZE, File, REL_SIZE};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
     Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
+use crate::patch::Endian;
 use elf::abi;
 use elf::section::SectionHeader;
 
@@ -32,7 +33,7 @@ impl<'data> Elf<'data> {
     ///
     /// # Errors
     ///
-    /// What is not an ELF64 little-endian relocatable object for AArch64 is refused by its name.
+    /// What is not an ELF64 relocatable object for AArch64 is refused by its name.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
         let file = File::parse(bytes, |kind| match kind {
             abi::ET_REL => Ok(()),
@@ -51,8 +52,8 @@ impl<'data> Elf<'data> {
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
-            abi::SHT_RELA => return self.relocations(header),
-            abi::SHT_REL => return Err(Problem::Unsupported("relocations without addends (SHT_REL)")),
+            abi::SHT_RELA => return self.relocations(header, ENTRY_SIZE),
+            abi::SHT_REL => return self.relocations(header, REL_SIZE),
             SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
             abi::SHT_GROUP => return self.group(header),
             _ => {}
@@ -91,7 +92,7 @@ impl<'data> Elf<'data> {
         if !words.len().is_multiple_of(4) {
             return Err(Problem::Malformed("a section group ends within a member"));
         }
-        let flags = word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
+        let flags = self.file.word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
         if flags & GRP_COMDAT == 0 {
             return Ok(Kind::Ignored);
         }
@@ -109,26 +110,24 @@ impl<'data> Elf<'data> {
 
     /// The section that a symbol is in where there are too many for its own field (gABI, "SHN_XINDEX").
     fn extended_section(&self, symbol: usize) -> Option<usize> {
-        word(self.extended?, symbol).map(|index| index as usize)
+        self.file.word(self.extended?, symbol).map(|index| index as usize)
     }
 
-    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+    fn relocations(&self, header: &SectionHeader, entry: u64) -> Result<Kind<'data>, Problem> {
         let bytes = self.file.entries(header)?;
         let of = header.sh_info as usize;
         if of >= self.file.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
-        Ok(Kind::Relocations { of, count: bytes.len() / ENTRY_SIZE as usize })
+        Ok(Kind::Relocations { of, count: bytes.len() / entry as usize })
     }
 }
 
-/// The little-endian word at index `index`.
-fn word(bytes: &[u8], index: usize) -> Option<u32> {
-    let bytes = bytes.get(index.checked_mul(4)?..)?;
-    bytes.first_chunk().map(|&word| u32::from_le_bytes(word))
-}
-
 impl<'data> Object<'data> for Elf<'data> {
+    fn endian(&self) -> Endian {
+        self.file.endian()
+    }
+
     fn section_count(&self) -> usize {
         self.file.sections.len()
     }
@@ -149,10 +148,8 @@ impl<'data> Object<'data> for Elf<'data> {
         let symbol = self.file.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
         let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
-        match kind {
-            abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
-            abi::STT_GNU_IFUNC => return Err(refuse(Problem::Unsupported("indirect functions (STT_GNU_IFUNC)"))),
-            _ => {}
+        if kind == abi::STT_TLS {
+            return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)")));
         }
         let missing = refuse(Problem::Malformed("it is in a section that is not there"));
         let definition = match symbol.st_shndx {
@@ -169,7 +166,11 @@ impl<'data> Object<'data> for Elf<'data> {
                 if index >= self.file.sections.len() {
                     return Err(missing);
                 }
-                Definition::Section { index, offset: symbol.st_value }
+                let offset = symbol.st_value;
+                match kind {
+                    abi::STT_GNU_IFUNC => Definition::Indirect { index, offset },
+                    _ => Definition::Section { index, offset },
+                }
             }
         };
         let binding = match symbol.st_bind() {
@@ -189,7 +190,7 @@ impl<'data> Object<'data> for Elf<'data> {
             definition,
             binding,
             hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
-            function: kind == abi::STT_FUNC,
+            function: matches!(kind, abi::STT_FUNC | abi::STT_GNU_IFUNC),
             size: symbol.st_size,
         })
     }
@@ -202,7 +203,8 @@ impl<'data> Object<'data> for Elf<'data> {
         let refuse = |problem| Part::Section(section).error(problem);
         let words = self.file.content(&self.file.header(section)?).map_err(refuse)?;
         // The flags come first.
-        let member = index.checked_add(1).and_then(|at| word(words, at)).ok_or(refuse(Problem::Index))? as usize;
+        let member =
+            index.checked_add(1).and_then(|at| self.file.word(words, at)).ok_or(refuse(Problem::Index))? as usize;
         if member >= self.file.sections.len() {
             return Err(refuse(Problem::Malformed("a member of a section group is not there")));
         }

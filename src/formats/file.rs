@@ -1,25 +1,29 @@
 //! What relocatable objects and linked images have in common: the header of an ELF64 file, its sections and its symbols (gABI).
 
+use super::dynamic;
 use super::strings::Strings;
 use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
+use crate::patch::{Endian, raw_at};
 use crate::reloc::Reloc;
 use elf::abi;
-use elf::endian::LittleEndian;
-use elf::parse::ParsingTable;
-use elf::relocation::Rela;
+use elf::endian::{AnyEndian, EndianParse};
+use elf::parse::{ParseAt, ParsingTable};
+use elf::relocation::{Rel, Rela};
 use elf::section::{SectionHeader, SectionHeaderTable};
 use elf::symbol::SymbolTable;
 use elf::{ElfBytes, file::Class};
 
-/// The sections and symbols of an ELF64 little-endian file for AArch64. Nothing is copied; every access is checked.
+/// The sections and symbols of an ELF64 file for AArch64, in either byte order. Nothing is copied; every access is checked.
 #[derive(Debug)]
 pub(super) struct File<'data> {
     bytes: &'data [u8],
-    pub(super) sections: SectionHeaderTable<'data, LittleEndian>,
+    /// The byte order of headers, tables and data.
+    order: AnyEndian,
+    pub(super) sections: SectionHeaderTable<'data, AnyEndian>,
     pub(super) section_names: Strings<'data>,
     /// The index of the table of symbols, where there is one.
     pub(super) symtab: Option<usize>,
-    pub(super) symbols: SymbolTable<'data, LittleEndian>,
+    pub(super) symbols: SymbolTable<'data, AnyEndian>,
     pub(super) symbol_names: Strings<'data>,
 }
 
@@ -28,16 +32,17 @@ impl<'data> File<'data> {
     pub(super) fn parse(bytes: &'data [u8], check_type: fn(u16) -> Result<(), Problem>) -> Result<Self, ObjectError> {
         check_ident(bytes)?;
         let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
-        let elf = ElfBytes::<LittleEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
+        let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
         let header = &elf.ehdr;
         if header.e_machine != abi::EM_AARCH64 {
             return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
         }
         check_type(header.e_type).map_err(|problem| Part::File.error(problem))?;
-        let sections = elf.section_headers().unwrap_or(ParsingTable::new(LittleEndian, Class::ELF64, &[]));
-        let symbols = ParsingTable::new(LittleEndian, Class::ELF64, &[]);
+        let order = header.endianness;
+        let sections = elf.section_headers().unwrap_or(ParsingTable::new(order, Class::ELF64, &[]));
+        let symbols = ParsingTable::new(order, Class::ELF64, &[]);
         let (section_names, symbol_names) = (Strings::default(), Strings::default());
-        let mut file = Self { bytes, sections, section_names, symtab: None, symbols, symbol_names };
+        let mut file = Self { bytes, order, sections, section_names, symtab: None, symbols, symbol_names };
         file.check_overlap()?;
         file.section_names = match header.e_shstrndx {
             abi::SHN_UNDEF => Strings::default(),
@@ -82,12 +87,26 @@ impl<'data> File<'data> {
         self.bytes.get(start..end).ok_or(outside)
     }
 
+    /// The byte order of data; instructions are little-endian.
+    pub(super) fn endian(&self) -> Endian {
+        if self.order.is_big() { Endian::Big } else { Endian::Little }
+    }
+
+    /// The word at index `index` of `words`.
+    pub(super) fn word(&self, words: &[u8], index: usize) -> Option<u32> {
+        self.order.parse_u32_at(&mut index.checked_mul(4)?, words).ok()
+    }
+
     /// The bytes of a section that is a table of symbols or relocations.
     pub(super) fn entries(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
-        if header.sh_entsize != ENTRY_SIZE {
-            return Err(Problem::Malformed("the size of an entry is not 24"));
+        let (size, other_size) = match header.sh_type {
+            abi::SHT_REL => (REL_SIZE, "the size of an entry is not 16"),
+            _ => (ENTRY_SIZE, "the size of an entry is not 24"),
+        };
+        if header.sh_entsize != size {
+            return Err(Problem::Malformed(other_size));
         }
-        if !header.sh_size.is_multiple_of(ENTRY_SIZE) {
+        if !header.sh_size.is_multiple_of(size) {
             return Err(Problem::Malformed("the table ends within an entry"));
         }
         self.content(header)
@@ -97,37 +116,76 @@ impl<'data> File<'data> {
     pub(super) fn symbol_table(
         &self,
         index: usize,
-    ) -> Result<(SymbolTable<'data, LittleEndian>, Strings<'data>), ObjectError> {
+    ) -> Result<(SymbolTable<'data, AnyEndian>, Strings<'data>), ObjectError> {
         let header = self.header(index)?;
         let entries = self.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
-        Ok((ParsingTable::new(LittleEndian, Class::ELF64, entries), self.strings(header.sh_link)?))
+        Ok((ParsingTable::new(self.order, Class::ELF64, entries), self.strings(header.sh_link)?))
     }
 
-    /// The same as [`relocation`](Self::relocation), of whatever kind.
+    /// Entry `index` of the table of relocations that is section `section`, of whatever kind; without an addend of its own
+    /// it has that of 0.
     pub(super) fn entry(&self, section: usize, index: usize) -> Result<Rela, ObjectError> {
         let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let bytes = self.content(&self.header(section)?).map_err(refuse)?;
-        let table = ParsingTable::<_, Rela>::new(LittleEndian, Class::ELF64, bytes);
-        table.get(index).map_err(|_| refuse(Problem::Index))
+        let header = self.header(section)?;
+        let bytes = self.content(&header).map_err(refuse)?;
+        let entry = match header.sh_type {
+            abi::SHT_REL => self.nth(bytes, index).map(|Rel { r_offset, r_sym, r_type }| Rela {
+                r_offset,
+                r_sym,
+                r_type,
+                r_addend: 0,
+            }),
+            _ => self.nth(bytes, index),
+        };
+        entry.ok_or(refuse(Problem::Index))
+    }
+
+    fn nth<P: ParseAt>(&self, table: &[u8], index: usize) -> Option<P> {
+        ParsingTable::new(self.order, Class::ELF64, table).get(index).ok()
     }
 
     /// Entry `index` of the table of relocations that is section `section`.
     pub(super) fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
+        let relocation = self.translate(section, index, self.entry(section, index)?)?;
+        let header = self.header(section)?;
+        match header.sh_type {
+            abi::SHT_REL => {
+                let refuse = |problem| Part::Relocation(section, index).error(problem);
+                let outside = refuse(Problem::Malformed("an implicit addend lies outside its section"));
+                let addend = self.implicit_addend(header.sh_info as usize, &relocation).ok_or(outside)?;
+                Ok(Relocation { addend, ..relocation })
+            }
+            _ => Ok(relocation),
+        }
+    }
+
+    /// The addend that section `of` holds at the place of `relocation`.
+    fn implicit_addend(&self, of: usize, relocation: &Relocation) -> Option<i64> {
+        let header = self.header(of).ok().filter(|header| header.sh_type != abi::SHT_NOBITS)?;
+        let bytes = self.content(&header).ok()?;
+        let offset = usize::try_from(relocation.offset).ok()?;
+        let raw = raw_at(bytes, offset, relocation.reloc, self.endian())?;
+        Some(relocation.reloc.implicit_addend(raw))
+    }
+
+    /// The relocation that `entry` says, which is number `index` of section `section`.
+    fn translate(&self, section: usize, index: usize, entry: Rela) -> Result<Relocation, ObjectError> {
         let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let entry = self.entry(section, index)?;
-        let unknown = refuse(Problem::Unknown("relocation type", entry.r_type));
-        Ok(Relocation {
-            offset: entry.r_offset,
-            reloc: Reloc::from_elf(entry.r_type).ok_or(unknown)?,
-            symbol: entry.r_sym as usize,
-            addend: entry.r_addend,
-            origin: Origin::Zero,
-        })
+        let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| {
+            refuse(match dynamic::unsupported(entry.r_type) {
+                Some(what) => Problem::Unsupported(what),
+                None => Problem::Unknown("relocation type", entry.r_type),
+            })
+        })?;
+        let (offset, symbol, addend) = (entry.r_offset, entry.r_sym as usize, entry.r_addend);
+        Ok(Relocation { offset, reloc, symbol, addend, origin: Origin::Zero })
     }
 }
 
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
 pub(super) const ENTRY_SIZE: u64 = 24;
+/// Bytes of an `Elf64_Rel`.
+pub(super) const REL_SIZE: u64 = 16;
 
 fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
     let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
@@ -138,8 +196,6 @@ fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
         Problem::Malformed("not an ELF file")
     } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
         Problem::Unsupported("a 32-bit object (ELF32)")
-    } else if bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
-        Problem::Unsupported("a big-endian object")
     } else {
         return Ok(());
     };

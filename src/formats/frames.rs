@@ -1,13 +1,18 @@
 //! Records of `.eh_frame` (LSB Core, "Exception Frames"), as far as telling where they hold addresses.
 
+use crate::patch::Endian;
+
 /// Whether the record around byte `offset` of the section has an address there: of a frame anything behind its head may be
 /// one, of what frames have in common only the personality.
-pub(super) fn has_address(section: &[u8], offset: usize) -> Option<bool> {
+pub(super) fn has_address(section: &[u8], offset: usize, endian: Endian) -> Option<bool> {
     let mut rest = section;
     let mut start = 0_usize;
     loop {
         let (length, body) = rest.split_first_chunk()?;
-        let length = u32::from_le_bytes(*length) as usize;
+        let length = match endian {
+            Endian::Little => u32::from_le_bytes(*length),
+            Endian::Big => u32::from_be_bytes(*length),
+        } as usize;
         let (record, next) = body.split_at_checked(length)?;
         let end = start.checked_add(4)?.checked_add(length)?;
         if length == 0 {
@@ -57,16 +62,16 @@ mod tests {
 
     #[test]
     fn addresses_are_where_records_have_them() {
-        let with = (0..SECTION.len()).filter(|&at| has_address(SECTION, at) == Some(true));
+        let with = (0..SECTION.len()).filter(|&at| has_address(SECTION, at, Endian::Little) == Some(true));
         let frame = 0x34 + 8..0x34 + 20;
         assert!(with.eq([0x14 + 19].into_iter().chain(frame)));
-        assert_eq!(has_address(SECTION, SECTION.len()), None);
+        assert_eq!(has_address(SECTION, SECTION.len(), Endian::Little), None);
     }
 
     #[test]
     fn what_is_cut_off_is_no_record() {
         for end in 0..20 {
-            assert_eq!(has_address(&SECTION[..end], 8), None, "{end}");
+            assert_eq!(has_address(&SECTION[..end], 8, Endian::Little), None, "{end}");
         }
     }
 }

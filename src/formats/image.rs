@@ -1,10 +1,11 @@
-//! Linked ELF64 little-endian images (gABI; AAELF64) with the relocations that `--emit-relocs` keeps, read in place.
+//! Linked ELF64 images (gABI; AAELF64), in either byte order, with the relocations that `--emit-relocs` keeps, read in place.
 
 use super::file::{ENTRY_SIZE, File};
 use super::frames::has_address;
 use super::strings::wanted_name;
 use crate::addr::Addr;
 use crate::link::{ObjectError, Part, Problem, Relocation};
+use crate::patch::Endian;
 use crate::verify::{Memory, Target, Unverified, Verdict, View, Wrong};
 use elf::abi;
 use elf::section::SectionHeader;
@@ -60,7 +61,7 @@ impl<'data> Image<'data> {
     ///
     /// # Errors
     ///
-    /// What is not a linked ELF64 little-endian image for AArch64 is refused by its name.
+    /// What is not a linked ELF64 image for AArch64 is refused by its name.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
         let file = File::parse(bytes, |kind| match kind {
             abi::ET_EXEC | abi::ET_DYN => Ok(()),
@@ -85,6 +86,11 @@ impl<'data> Image<'data> {
                 Ok((name, View { addr: Addr::new(header.sh_addr), bytes }))
             },
         )
+    }
+
+    /// The byte order of its data.
+    pub fn endian(&self) -> Endian {
+        self.file.endian()
     }
 
     /// The addresses that the symbols named `_GLOBAL_OFFSET_TABLE_` have: bases of the GOT.
@@ -217,7 +223,7 @@ impl<'data> Image<'data> {
     fn is_removed(&self, frames: &SectionHeader, addr: u64) -> bool {
         const HEAD: usize = 32;
         let offset = usize::try_from(addr.wrapping_sub(frames.sh_addr)).ok().filter(|&offset| offset < HEAD);
-        let found = offset.and_then(|offset| has_address(self.file.content(frames).ok()?, offset));
+        let found = offset.and_then(|offset| has_address(self.file.content(frames).ok()?, offset, self.endian()));
         found == Some(false)
     }
 

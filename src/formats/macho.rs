@@ -6,6 +6,7 @@ mod sections;
 
 use super::strings::Strings;
 use crate::link::{Binding, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol};
+use crate::patch::Endian;
 use object::macho::{self, MachHeader64, Nlist64, Section64, SectionFlags};
 use object::read::ReadRef;
 use object::read::macho::{LoadCommandData, MachHeader as _};
@@ -208,6 +209,10 @@ fn check_header(bytes: &[u8]) -> Result<&MachHeader64<LE>, Problem> {
 }
 
 impl<'data> Object<'data> for MachO<'data> {
+    fn endian(&self) -> Endian {
+        Endian::Little
+    }
+
     fn section_count(&self) -> usize {
         1 + 2 * self.sections.len()
     }

@@ -12,7 +12,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Writes the image: one section of `memory` for each of [`segments`](Self::segments), at its address.
     ///
     /// A section may end where its segment needs no file any more ([`Segment::in_file`](super::Segment::in_file)); the zeros
-    /// that follow are the caller's then. Bytes beyond the segment's size are left alone.
+    /// that follow are the caller's then. Bytes beyond the segment's size are left alone. Data is written in the byte order
+    /// of the objects, whatever that of the sections.
     ///
     /// # Errors
     ///
@@ -27,6 +28,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(section.len());
             let bytes = section.bytes_mut().get_mut(..size).filter(|_| is_there);
             bytes.ok_or(CommitError::Memory(index))?.fill(0);
+        }
+        for section in &mut *memory {
+            section.set_endian(self.endian);
         }
         self.copy_sections(memory)?;
         self.write_ledgers(memory).map_err(CommitError::Patch)?;

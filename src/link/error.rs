@@ -1,12 +1,14 @@
 //! What a plan reports: every failure, with the names around it.
 
+use super::kinds::unsupported;
 use super::object::ObjectError;
 use super::rescue::Stranded;
 use crate::addr::{Addr, Misaligned};
 use crate::arena::Prot;
 use crate::got;
-use crate::patch::PatchError;
+use crate::patch::{Endian, PatchError};
 use crate::reloc::Reloc;
+use crate::veneer::VeneerError;
 use core::fmt;
 
 /// One reason why the objects cannot be linked, and where. `Display` is one line.
@@ -36,6 +38,8 @@ pub enum Cause<'a> {
     Tagged(Addr),
     /// A relocation puts data in text, or loads from there, and text is not to be read.
     ReadsText(Reloc),
+    /// The object's data is in this byte order, and that of the first object, which is named, in the other.
+    Endian(Endian, &'a str),
     /// A slot of the GOT could not be had.
     Got(got::Full),
     /// No object defines the symbol, and the resolver does not know it.
@@ -44,7 +48,7 @@ pub enum Cause<'a> {
     Duplicate(&'a str),
     /// Since AAELF64 2026Q2 the addend of a relocation to a GOT slot must be zero.
     SlotAddend(Reloc, i64),
-    /// The relocation is known, but not handled by the linker.
+    /// The relocation is known, but what it asks for cannot be had from a linker.
     Unsupported(Reloc),
     /// A relocation refers to a symbol that is not in its object.
     SymbolIndex(usize),
@@ -52,6 +56,14 @@ pub enum Cause<'a> {
     NotLoaded,
     /// The linker's own section does not lie where it can be used.
     Misaligned(Misaligned),
+    /// `R_AARCH64_PATCHINST` refers to a symbol that is an address.
+    NotAbsolute,
+    /// An indirect function, whose resolver nothing calls before the image runs.
+    NoResolver,
+    /// An indirect function, and the policy does not allow the veneer that it needs.
+    NoIndirect,
+    /// The veneer of an indirect function could not be had.
+    Veneer(VeneerError),
     /// A relocation measures from the section of a symbol that is in none.
     NoSection,
     /// A relocation refers to a local symbol in a section of a group that another object has.
@@ -168,6 +180,7 @@ impl fmt::Display for Cause<'_> {
         match self {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
+            Self::Endian(endian, first) => write!(f, "its data is {endian}, and that of {first} is not"),
             Self::Got(error) => write!(f, "{error}"),
             Self::Stranded(error, Stranded::Policy) => write!(f, "{error}, which the policy does not allow"),
             Self::Stranded(error, why) => write!(f, "{error}: {why}"),
@@ -182,10 +195,17 @@ impl fmt::Display for Cause<'_> {
                     reloc.name()
                 )
             }
-            Self::Unsupported(reloc) => write!(f, "{} is not supported", reloc.name()),
+            Self::Unsupported(reloc) => {
+                write!(f, "{} is not supported", reloc.name())?;
+                unsupported(*reloc).map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Self::NotAbsolute => write!(f, "what replaces an instruction must be a number, an absolute symbol"),
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),
+            Self::NoResolver => write!(f, "an indirect function, whose resolver nothing calls before the image runs"),
+            Self::NoIndirect => write!(f, "an indirect function needs a veneer, which the policy does not allow"),
+            Self::Veneer(error) => write!(f, "{error}"),
             Self::NoSection => write!(f, "the target is in no section to measure from"),
             Self::LeftOut => write!(f, "the target is in a section group that another object has"),
             Self::Unlike => write!(f, "a section group of another size or content is in another object"),

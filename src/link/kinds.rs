@@ -2,10 +2,14 @@
 
 use crate::reloc::{Class, Reloc};
 
-/// Whether the linker makes what the relocation refers to: not thread-local storage (512 to 573, 1029), nor signed slots
-/// (580 to 597), nor what a symbol decides at run time or by its absence (`FUNCINIT64`, `PATCHINST`).
-pub(super) fn is_supported(reloc: Reloc) -> bool {
-    !matches!(reloc.code(), 316 | 317 | 512..=597 | 1029)
+/// Why the linker does not make what the relocation refers to; `None` where it does.
+pub(super) fn unsupported(reloc: Reloc) -> Option<&'static str> {
+    match reloc.code() {
+        317 => Some("a function tells its value when the program starts"),
+        512..=573 | 1029 => Some("it is of thread-local storage"),
+        580..=597 => Some("it is of a pointer that is signed when the program runs"),
+        _ => None,
+    }
 }
 
 /// Whether `reloc` is to a slot that holds the symbol's address.

@@ -1,9 +1,10 @@
 //! How much linking needs, by looking through the objects once.
 
 use super::Input;
+use super::indirect::CELLS;
 use super::isles::STRIDE;
 use super::kinds::{is_call, is_near_slot, wants_slot};
-use super::object::{Binding, Kind, Object};
+use super::object::{Binding, Definition, Kind, Object};
 use crate::arena::Prot;
 use crate::reloc::Remedy;
 
@@ -39,7 +40,7 @@ pub struct Needs {
 pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
     // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
     let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
-    let mut globals = 0;
+    let (mut globals, mut indirect) = (0, 0);
     let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
     // Executable input sections, those with conditional branches, and the bytes of all.
     let (mut pieces, mut hops, mut text) = (0_usize, 0_usize, 0_u64);
@@ -47,7 +48,10 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
         let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
-        globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
+        for symbol in symbols {
+            globals += usize::from(symbol.binding != Binding::Local);
+            indirect += usize::from(matches!(symbol.definition, Definition::Indirect { .. }));
+        }
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
                 Ok(Kind::Loaded { prot, align, content }) => {
@@ -77,12 +81,12 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.names = 2 * globals;
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
-    needs.slots = (to_slot + calls).min(needs.symbols + near);
+    needs.slots = (to_slot + calls).min(needs.symbols + near) + indirect;
     // One at the end of all text; each other is behind an input section. Behind one with conditional branches, at the end of
     // what is pinned, and up to two for each stride: an island and the next but one are further apart than that.
     let strides = usize::try_from(text / STRIDE).unwrap_or(usize::MAX).saturating_mul(2);
     needs.islands = 1 + pieces.min(strides.saturating_add(hops + pins));
     // Anything may take two cells, a call a landing pad besides.
-    needs.veneers = 3 * calls + 2 * others + 2 * needs.islands;
+    needs.veneers = 3 * calls + 2 * others + 2 * needs.islands + CELLS * indirect;
     needs
 }

@@ -1,6 +1,7 @@
 //! The one view of a relocatable object that the linker has, whatever the file's format.
 
 use crate::arena::Prot;
+use crate::patch::Endian;
 use crate::reloc::Reloc;
 use core::fmt;
 
@@ -9,6 +10,8 @@ use core::fmt;
 /// Nothing is stored: each call reads the file's bytes, which are checked on the way. An index past the end is a
 /// [`Problem::Index`].
 pub trait Object<'data> {
+    /// The byte order of its data; instructions are little-endian (Arm ARM B2.6.2). All objects of a link have one.
+    fn endian(&self) -> Endian;
     /// How many sections there are.
     fn section_count(&self) -> usize;
     /// The section at `index`.
@@ -136,6 +139,13 @@ pub enum Definition {
     /// At `offset` bytes into a section of the same object.
     Section {
         /// The section's index.
+        index: usize,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// Wherever a function of the same object says when it is called: an indirect function (ELF, `STT_GNU_IFUNC`).
+    Indirect {
+        /// The index of the section that holds the function.
         index: usize,
         /// Bytes from its start.
         offset: u64,

@@ -11,10 +11,10 @@ use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Tables};
 use super::walk::{Site, for_each_relocation};
-use super::{Input, Options, Report, Request, Summary};
+use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::PatchError;
+use crate::patch::{Endian, PatchError};
 use crate::reloc::{Reason, Value};
 use crate::veneer::{Purpose, VeneerError};
 
@@ -28,6 +28,7 @@ pub struct Plan<'t, 'data, O> {
     pub(super) symbols: Symbols<'t>,
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
+    pub(super) endian: Endian,
     pub(super) summary: Summary,
 }
 
@@ -74,6 +75,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
+        let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
         let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
@@ -86,7 +88,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
-        counts.slots += near_slots;
+        let indirect = indirect::count(inputs, &symbols, policy, report);
+        counts.slots += near_slots + indirect.slots;
+        counts.cells += indirect.cells;
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
@@ -101,7 +105,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, margin: 0 };
-        let mut plan = Self { inputs, firsts, symbols, layout, router, summary: Summary::default() };
+        let mut plan = Self { inputs, firsts, symbols, layout, router, endian, summary: Summary::default() };
         if plan.router.isles.len() > 1 {
             plan.tally()?;
         } else {
@@ -110,6 +114,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.begin(Pass::Settle)?;
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
+        indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report);
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
@@ -119,7 +124,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// Routes every relocation, and checks that it fits what it is given.
     fn check(&mut self, report: &mut Report<'_>) {
-        let Self { inputs, firsts, symbols, layout, router, summary } = self;
+        let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             summary.relocations += 1;
@@ -155,6 +160,16 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
         }
     }
+}
+
+/// The byte order of all objects. One that has another is reported.
+fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut Report<'_>) -> Endian {
+    let Some(first) = inputs.first() else { return Endian::default() };
+    let endian = first.object.endian();
+    for input in inputs.iter().filter(|input| input.object.endian() != endian) {
+        report.failure(Failure::of(input.name, Cause::Endian(input.object.endian(), first.name)));
+    }
+    endian
 }
 
 /// Checks that `reference` fits what it is given.

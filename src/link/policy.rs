@@ -26,12 +26,15 @@ pub struct Policy {
     /// Text can be executed and not read (`SHF_AARCH64_PURECODE`). No veneer, hop or detour reads text, but an object may:
     /// a literal load from text, or data in text that a relocation writes, is an error.
     pub execute_only: bool,
+    /// Whoever runs the image first calls the resolvers of its [indirect functions](super::Plan::indirect), which need
+    /// veneers that may change x16. Else they are an error.
+    pub resolvers: bool,
     /// What becomes of tagged addresses.
     pub tags: Tags,
 }
 
 impl Policy {
-    /// Every rung.
+    /// Every rung; nothing is said of who runs it.
     pub const ALL: Self = Self {
         veneers: true,
         hops: true,
@@ -39,6 +42,7 @@ impl Policy {
         scratch: true,
         landing_pads: false,
         execute_only: false,
+        resolvers: false,
         tags: Tags::Keep,
     };
 

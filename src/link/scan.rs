@@ -3,7 +3,7 @@
 use super::error::{Cause, Failure};
 use super::isles::STRIDE;
 use super::kinds::{is_near_slot, wants_slot};
-use super::layout::{GOT, Layout};
+use super::layout::{GOT, Layout, PLT};
 use super::object::Object;
 use super::policy::Policy;
 use super::route::{Reference, is_within, refers_to_nothing, through_slot};
@@ -156,13 +156,14 @@ impl Spans {
         let Reference { reloc, place, section, target, addr, addend, .. } = *reference;
         let to = match target.state {
             _ if wants_slot(reloc) => Some(GOT),
+            State::Defined if target.indirect => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
             State::GotBase => Some(GOT),
             _ => None,
         };
         let from = layout.output_of(section);
-        if from == to && target.state == State::Defined {
+        if from == to && target.state == State::Defined && !target.indirect {
             // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
             let start = layout.section_addr(target.section).unwrap_or_default();
             let distance = start.plus(addr.get().cast_signed()).plus(addend).distance_from(place);

@@ -9,7 +9,7 @@ use super::made::{Made, made};
 use super::names::Names;
 use super::object::{Binding, Definition, Object, Symbol};
 use super::tables::{First, NONE, State, Target};
-use super::{Input, Report};
+use super::{Input, Report, indirect};
 use crate::addr::Addr;
 
 /// All symbols of all objects, as [`Target`]s in the objects' order.
@@ -143,8 +143,12 @@ impl<'t> Symbols<'t> {
     }
 
     /// Takes the addresses of what is in sections back, which are about to move; [`place`](Self::place) gives them anew.
-    pub(super) fn lift(&mut self, layout: &Layout<'_, '_>) {
+    pub(super) fn lift<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
         for target in &mut *self.targets {
+            if target.indirect && target.state == State::Defined {
+                target.addr = Addr::new(indirect::resolver(inputs, target).unwrap_or_default());
+                continue;
+            }
             let base = match target.state {
                 State::Defined => layout.section_addr(target.section),
                 State::Common => Some(layout.common().addr),
@@ -202,9 +206,10 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) 
     target.global = symbol.binding != Binding::Local;
     target.hidden = symbol.hidden;
     target.function = symbol.function;
+    target.indirect = matches!(symbol.definition, Definition::Indirect { .. });
     target.section = NONE;
     match symbol.definition {
-        Definition::Section { index, offset } => {
+        Definition::Section { index, offset } | Definition::Indirect { index, offset } => {
             (target.state, target.addr) = match number_of(index) {
                 Some(number) => {
                     target.section = number;

@@ -83,6 +83,8 @@ pub struct Target {
     pub(super) global: bool,
     pub(super) hidden: bool,
     pub(super) function: bool,
+    /// What is defined is the function that tells where the one is that is meant.
+    pub(super) indirect: bool,
     /// A slot of the GOT is counted for it.
     pub(super) slot: bool,
     /// A veneer to that slot is counted for it.

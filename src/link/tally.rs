@@ -11,7 +11,7 @@ use super::object::{Kind, Object, Section};
 use super::plan::{Plan, begins};
 use super::tables::NONE;
 use super::walk::for_each_relocation;
-use super::{Input, bases};
+use super::{Input, bases, indirect};
 use crate::arena::Prot;
 
 /// Bytes that are moved by no more than this at first: of 4096 cells.
@@ -34,7 +34,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             }
             margin = moved.checked_mul(2).filter(|&margin| margin <= 1 << 62).ok_or(Cause::TooBig)?;
         }
-        self.symbols.lift(&self.layout);
+        self.symbols.lift(self.inputs, &self.layout);
         self.layout.note_addrs();
         self.layout.part(self.inputs, self.firsts, &mut self.router.isles)?;
         self.layout.set_plt_size(self.router.isles.taken(0));
@@ -52,6 +52,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         let Self { inputs, firsts, symbols, layout, router, .. } = self;
         router.got.clear();
         bases::make(inputs, firsts, symbols, layout, router);
+        indirect::make(inputs, firsts, symbols, router, None);
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             let Ok(reference) = site.reference(symbols, layout) else { return };

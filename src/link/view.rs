@@ -1,13 +1,15 @@
 //! What a plan tells of itself.
 
+use super::layout::PLT;
 use super::made::Made;
-use super::object::{Definition, Object};
+use super::object::{Definition, Object, Symbol};
 use super::plan::Plan;
 use super::symbols::target_name;
 use super::tables::{Output, Segment, State, Target};
 use super::{Located, Summary, bases};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
+use crate::patch::Endian;
 use crate::veneer::{Callee, Occupant, Purpose, Veneer};
 use core::ops::Range;
 
@@ -15,6 +17,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// What was planned, in numbers.
     pub fn summary(&self) -> Summary {
         self.summary
+    }
+
+    /// The byte order of the image's data, which is that of its objects.
+    pub fn endian(&self) -> Endian {
+        self.endian
     }
 
     /// The segments, each of which wants memory of its own.
@@ -54,11 +61,15 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             return None;
         }
         let output = match (target.state, symbol.definition) {
+            (State::Defined, _) if target.indirect => Some(PLT),
             (State::Defined, _) => self.layout.output_of(target.section),
             (State::Common, _) => Some(self.layout.common_number()),
             (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
             _ => return None,
         };
+        // The size is that of the resolver.
+        let size = if target.indirect { 0 } else { symbol.size };
+        let symbol = Symbol { size, ..symbol };
         Some(Located { symbol, addr: target.addr, output, object: input.name })
     }
 

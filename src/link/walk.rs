@@ -1,7 +1,7 @@
 //! The walk over all relocations of all loaded sections, and what each refers to.
 
 use super::error::{Cause, Failure};
-use super::kinds::is_supported;
+use super::kinds::unsupported;
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::Reference;
@@ -22,6 +22,8 @@ pub(super) struct Site<'data> {
     pub(super) number: u32,
     /// The section's bytes in the file.
     pub(super) bytes: &'data [u8],
+    /// The byte order of its data.
+    pub(super) endian: Endian,
     pub(super) relocation: Relocation,
 }
 
@@ -38,9 +40,10 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
             let Kind::Loaded { content, .. } = section.kind else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
+            let endian = object.endian();
             for index in 0..count {
                 match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, relocation })),
+                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
                     Err(error) => visit(Err((input, error))),
                 }
             }
@@ -64,7 +67,7 @@ impl<'data> Site<'data> {
             return Err(None);
         }
         // Where it is the distance from a section, it is no thread's.
-        if !is_supported(reloc) && origin != Origin::Section {
+        if unsupported(reloc).is_some() && origin != Origin::Section {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         // Of a section that is left out itself, nothing is asked.
@@ -72,6 +75,9 @@ impl<'data> Site<'data> {
         let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
+            // A deactivation symbol that nothing defines (AAELF64 5.7.5): the instruction stays.
+            State::Undefined | State::Null if reloc == Reloc::PATCHINST => return Err(None),
+            state if reloc == Reloc::PATCHINST && state != State::Absolute => return Err(Some(Cause::NotAbsolute)),
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
@@ -124,7 +130,7 @@ impl<'data> Site<'data> {
     /// The bytes of the place, as the object has them.
     pub(super) fn raw(&self) -> Option<u64> {
         let offset = usize::try_from(self.relocation.offset).ok()?;
-        patch::raw_at(self.bytes, offset, self.relocation.reloc, Endian::Little)
+        patch::raw_at(self.bytes, offset, self.relocation.reloc, self.endian)
     }
 
     /// Reports `cause` of this relocation.

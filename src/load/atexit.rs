@@ -4,6 +4,7 @@ use crate::arena::Prot;
 use crate::link::{
     Binding, Content, Definition, Input, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
+use crate::patch::Endian;
 use crate::reloc::Reloc;
 use std::vec::Vec;
 
@@ -15,14 +16,16 @@ pub(super) fn beside<'o, 'data, O: Object<'data>>(inputs: &'o [Input<'data, O>])
         symbols.any(|symbol| symbol.name == SYMBOLS[0].0 && symbol.definition == Definition::Undefined)
     };
     let wanted = inputs.iter().any(|input| wants(&input.object));
-    given.chain(wanted.then_some(Input { name: "atexit", object: Member::Atexit })).collect()
+    let endian = inputs.first().map_or(Endian::default(), |input| input.object.endian());
+    given.chain(wanted.then_some(Input { name: "atexit", object: Member::Atexit(endian) })).collect()
 }
 
 /// An object of an image.
 #[derive(Debug)]
 pub(super) enum Member<'o, O> {
     Given(&'o O),
-    Atexit,
+    /// In the byte order of the others.
+    Atexit(Endian),
 }
 
 /// The words of llvm-mc 19 for `atexit(handler)`, which is `__cxa_atexit(handler, 0, &__dso_handle)`:
@@ -47,19 +50,26 @@ const SYMBOLS: [(&str, Definition); 3] = [
 ];
 
 impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
+    fn endian(&self) -> Endian {
+        match self {
+            Self::Given(object) => object.endian(),
+            Self::Atexit(endian) => *endian,
+        }
+    }
+
     fn section_count(&self) -> usize {
         match self {
             Self::Given(object) => object.section_count(),
-            Self::Atexit => 2,
+            Self::Atexit(_) => 2,
         }
     }
 
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
         let kind = match (self, index) {
             (Self::Given(object), _) => return object.section(index),
-            (Self::Atexit, 0) => Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(CODE) },
-            (Self::Atexit, 1) => Kind::Relocations { of: 0, count: RELOCATIONS.len() },
-            (Self::Atexit, _) => return Err(Part::Section(index).error(Problem::Index)),
+            (Self::Atexit(_), 0) => Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(CODE) },
+            (Self::Atexit(_), 1) => Kind::Relocations { of: 0, count: RELOCATIONS.len() },
+            (Self::Atexit(_), _) => return Err(Part::Section(index).error(Problem::Index)),
         };
         Ok(Section { name: ".text", kind })
     }
@@ -67,7 +77,7 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
     fn symbol_count(&self) -> usize {
         match self {
             Self::Given(object) => object.symbol_count(),
-            Self::Atexit => SYMBOLS.len(),
+            Self::Atexit(_) => SYMBOLS.len(),
         }
     }
 
@@ -91,7 +101,7 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         match self {
             Self::Given(object) => object.member(section, index),
-            Self::Atexit => Err(Part::Section(section).error(Problem::Index)),
+            Self::Atexit(_) => Err(Part::Section(section).error(Problem::Index)),
         }
     }
 }

@@ -16,6 +16,20 @@ pub struct Running {
     image: Image,
 }
 
+/// The second argument of a resolver (SYSVABI64, "GNU Indirect functions": `__ifunc_arg_t`).
+#[repr(C)]
+struct Features {
+    size: u64,
+    hwcap: u64,
+    hwcap2: u64,
+}
+
+impl Features {
+    /// In the first argument, `AT_HWCAP`: there is a second (`_IFUNC_ARG_HWCAP`).
+    const GIVEN: u64 = 1 << 62;
+}
+
+type Resolver = unsafe extern "C" fn(u64, *const Features) -> u64;
 type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 type Finaliser = unsafe extern "C" fn();
 
@@ -30,21 +44,24 @@ unsafe extern "C" {
 }
 
 impl Image {
-    /// Registers the image's unwind tables and calls its initialisers, with `argv` as the arguments of the program.
+    /// Calls the resolvers of the image's indirect functions, registers its unwind tables and calls its initialisers, with `argv` as the arguments of the program.
     ///
     /// # Errors
     ///
-    /// This is no AArch64 machine, or an initialiser is not in the image's text; nothing has run then, and the image is gone.
+    /// This is no AArch64 machine, or an initialiser is not in the image's text; nothing but resolvers has run then, and the
+    /// image is gone.
     ///
     /// # Safety
     ///
-    /// The image's initialisers, handlers and finalisers may be called, its unwind tables are true, and `argv` points to
+    /// The image's resolvers, initialisers, handlers and finalisers may be called, its unwind tables are true, and `argv` points to
     /// strings and ends with a null pointer. What runs must not outlive the image: no thread, and no pointer to its code.
     pub unsafe fn start(self, argv: &[*const c_char]) -> Result<Running, LoadError> {
         if !cfg!(target_arch = "aarch64") {
             return Err(Error::ForeignHost.into());
         }
-        // SAFETY: nothing of the image has run.
+        // SAFETY: the caller vouches for the resolvers, and no thread is in the image.
+        unsafe { self.resolve() }?;
+        // SAFETY: nothing else of the image has run.
         let entries = unsafe { self.initialisers() }?.into_iter();
         // SAFETY: the caller vouches for the initialisers.
         let calls = entries.map(|entry| unsafe { self.function(entry) }).collect::<Result<Vec<Initialiser>, _>>()?;
@@ -60,6 +77,36 @@ impl Image {
         }
         Ok(running)
     }
+}
+
+impl Image {
+    /// Has each resolver say where its function is.
+    ///
+    /// # Safety
+    ///
+    /// The resolvers may be called, and nothing of the image runs.
+    unsafe fn resolve(&self) -> Result<(), Error> {
+        let (hwcap, hwcap2) = features();
+        let features = Features { size: size_of::<Features>() as u64, hwcap, hwcap2 };
+        for &(resolver, slot) in &self.resolvers {
+            // SAFETY: the object says that this is a resolver.
+            let resolve: Resolver = unsafe { self.function(resolver) }?;
+            // SAFETY: the caller vouches for it; it is given what the C library gives.
+            let found = unsafe { resolve(hwcap | Features::GIVEN, &raw const features) };
+            // SAFETY: the slot is of the GOT, for this very address.
+            unsafe { self.store(slot, found) }?;
+        }
+        Ok(())
+    }
+}
+
+/// The `AT_HWCAP` and `AT_HWCAP2` of the process; nothing, where there are none.
+fn features() -> (u64, u64) {
+    #[cfg(target_os = "linux")]
+    let (hwcap, hwcap2) = rustix::param::linux_hwcap();
+    #[cfg(not(target_os = "linux"))]
+    let (hwcap, hwcap2) = (0_usize, 0_usize);
+    (hwcap as u64, hwcap2 as u64)
 }
 
 impl Deref for Running {

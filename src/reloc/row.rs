@@ -90,6 +90,24 @@ impl Row {
         }
     }
 
+    /// The addend that an entry without one has in place.
+    pub(super) const fn implicit_addend(&self, raw: u64) -> i64 {
+        let x = self.site.extract(raw, self.hi, self.lo).cast_signed();
+        let bits = match self.site {
+            // A word that is replaced as a whole holds an instruction, and no number.
+            Site::None | Site::MarkLdr | Site::MarkAdd | Site::Blr | Site::Word => return 0,
+            // Bits 31:0, beside the schema (PAUTHABIELF64).
+            Site::Signed => return raw as i32 as i64,
+            // Neither counts groups or pages, so that small addends can be had.
+            Site::MovZK | Site::MovNZ | Site::MovK => return self.site.field(self.hi).get(raw) as i16 as i64,
+            Site::Adrp => return x << (63 - self.hi) >> (63 - self.hi) >> self.lo,
+            // All of the field, where a lo12 takes less of it.
+            Site::LdSt => self.site.field(self.hi).width as u32 + self.lo as u32,
+            _ => self.hi as u32 + 1,
+        };
+        x << (64 - bits) >> (64 - bits)
+    }
+
     /// The facts that a row states twice, from the layouts of the instructions and from the columns.
     pub(super) const fn assert_consistent(&self) {
         let bits = (self.hi - self.lo + 1) as usize;

@@ -49,7 +49,7 @@ pub fn policy(random: &mut Random) -> Policy {
     let mut some = || !random.chance(8);
     let (veneers, hops, detours, scratch, execute_only) = (some(), some(), some(), some(), !some());
     let (landing_pads, tags) = (random.chance(4), random.pick(&[Tags::Keep, Tags::Keep, Tags::Strip, Tags::Refuse]));
-    Policy { veneers, hops, detours, scratch, landing_pads, execute_only, tags }
+    Policy { veneers, hops, detours, scratch, landing_pads, execute_only, tags, ..Policy::ALL }
 }
 
 const LANDMARKS: [u64; 10] = [

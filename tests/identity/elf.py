@@ -33,11 +33,13 @@ class Elf:
     def __init__(self, path):
         self.path = path
         self.data = bytearray(open(path, "rb").read())
-        assert self.data[:6] == b"\x7fELF\x02\x01", path
+        assert self.data[:5] == b"\x7fELF\x02", path
+        # The byte order of all but instructions.
+        self.order = {1: "<", 2: ">"}[self.data[5]]
         at, size, count, names = self._header()
         self.sections = []
         for index in range(count):
-            section = Section(index, struct.unpack_from("<IIQQQQIIQQ", self.data, at + index * size), self.data)
+            section = Section(index, self._unpack("IIQQQQIIQQ", at + index * size), self.data)
             section.header = at + index * size
             self.sections.append(section)
         for section in self.sections:
@@ -45,12 +47,24 @@ class Elf:
         self.symbols = []
         for table in (section for section in self.sections if section.type == SHT_SYMTAB):
             strings = self.sections[table.link]
-            for name, info, _, section, value, length in struct.iter_unpack("<IBBHQQ", table.data):
+            for name, info, _, section, value, length in struct.iter_unpack(self.order + "IBBHQQ", table.data):
                 self.symbols.append(Symbol(self._text(strings, name), info, section, value, length))
 
+    def _unpack(self, format, at):
+        return struct.unpack_from(self.order + format, self.data, at)
+
+    def pack(self, format, at, *numbers):
+        """Changes numbers in the file's bytes."""
+        struct.pack_into(self.order + format, self.data, at, *numbers)
+
+    @property
+    def _type(self):
+        """Where in a relocation its type is: the lower half of a long word."""
+        return 8 if self.order == "<" else 12
+
     def _header(self):
-        (at,) = struct.unpack_from("<Q", self.data, 40)
-        size, count, names = struct.unpack_from("<HHH", self.data, 58)
+        (at,) = self._unpack("Q", 40)
+        size, count, names = self._unpack("HHH", 58)
         return at, size, count, names
 
     def _text(self, section, at):
@@ -59,14 +73,14 @@ class Elf:
     def relocations(self):
         """Offset, code, symbol index and addend of every relocation, with the section it is for."""
         for table in (section for section in self.sections if section.type == SHT_RELA):
-            for offset, info, addend in struct.iter_unpack("<QQq", table.data):
+            for offset, info, addend in struct.iter_unpack(self.order + "QQq", table.data):
                 yield self.sections[table.info], offset, info & 0xFFFFFFFF, info >> 32, addend
 
     def group_members(self, known):
         """Members of the COMDAT groups in `known`, which the others join; with None in there, of all groups."""
         members = set()
         for section in (section for section in self.sections if section.type == SHT_GROUP):
-            words = struct.unpack(f"<{section.size // 4}I", section.data)
+            words = struct.unpack(f"{self.order}{section.size // 4}I", section.data)
             signature = self.symbols[section.info]
             key = signature.name or self.sections[signature.section].name
             if words[0] == GRP_COMDAT and (None in known or key in known):
@@ -81,7 +95,7 @@ class Elf:
         for section in self.sections:
             if section.index in dropped or section.type == SHT_RELA and section.info in dropped:
                 section.type = section.flags = 0
-                struct.pack_into("<IQ", self.data, section.header + 4, 0, 0)
+                self.pack("IQ", section.header + 4, 0, 0)
 
     def drop_tls(self):
         """Makes thread-local variables plain ones, and relocations for them R_AARCH64_NONE; says how many those are."""
@@ -89,12 +103,12 @@ class Elf:
         for section in self.sections:
             if section.flags & SHF_TLS:
                 section.flags &= ~SHF_TLS
-                struct.pack_into("<Q", self.data, section.header + 8, section.flags)
+                self.pack("Q", section.header + 8, section.flags)
             if section.type == SHT_RELA:
                 for at in range(section.offset, section.offset + section.size, 24):
-                    (code,) = struct.unpack_from("<I", self.data, at + 8)
+                    (code,) = self._unpack("I", at + self._type)
                     if code in TLS_KINDS:
-                        struct.pack_into("<I", self.data, at + 8, 0)
+                        self.pack("I", at + self._type, 0)
                         dropped += 1
                 section.data = self.data[section.offset : section.offset + section.size]
             if section.type == SHT_SYMTAB:
@@ -108,7 +122,7 @@ class Elf:
         """Clears section flags, in memory and in the file's bytes."""
         for section in self.sections:
             section.flags &= ~flags
-            struct.pack_into("<Q", self.data, section.header + 8, section.flags)
+            self.pack("Q", section.header + 8, section.flags)
 
     def write(self, path):
         self.path = path

@@ -1,6 +1,6 @@
 """Links objects by the example and by ld.lld at the same addresses, and compares the images byte for byte.
 
-usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] [--without-tls] PATH...
+usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] [--without-tls] [--big-endian] [--rel] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and named: objects with
 thread-local storage, indirect functions or sections both writable and executable, which the linker refuses; those with
@@ -8,6 +8,10 @@ common symbols, which linkers order as they like; and those that define again wh
 defines, a stub object does. With --without-tls, objects with thread-local storage are taken too: in the copies that both
 linkers get, their variables are plain ones, and the relocations for them do nothing. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the example does not;
 .eh_frame, which ld.lld rewrites, and the notes that it merges are dropped.
+
+With --big-endian, sources are assembled for aarch64_be. With --rel, the example gets copies of the objects whose addends are in
+place (SHT_REL): each table but those with an addend that its place cannot hold. ld.lld, which cannot read all of those, gets
+the objects as they are.
 
 A load from the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
 hold. Every other byte of every section must be the same. Prints how many relocations of each kind were compared.
@@ -22,6 +26,7 @@ import sys
 import tempfile
 
 import elf
+import rel
 
 # What src/link/order.rs collects; a section of another name is an output section of its own.
 ARRAYS = ".preinit_array .init_array .fini_array .ctors .dtors".split()
@@ -94,6 +99,10 @@ def prepare(paths, folder, tools):
         defined |= strong(object)
         object.clear_flags(elf.SHF_MERGE | elf.SHF_STRINGS)
         object.write(os.path.join(folder, f"{number}.o"))
+        if tools.rel:
+            tools.converted += rel.convert(object)
+            tools.copies[object.path] = object.path + ".rel"
+            open(tools.copies[object.path], "wb").write(object.data)
         objects.append(object)
     known = {symbol.name for object in objects for symbol in object.symbols if symbol.section != elf.SHN_UNDEF}
     wanted = {symbol.name for object in objects for symbol in object.symbols
@@ -104,7 +113,7 @@ def prepare(paths, folder, tools):
         for name in sorted(wanted - known):
             stub.write(f'.globl "{name}"\n.type "{name}",%function\n"{name}": ret\n.p2align 4\n')
     stub = os.path.join(folder, "stub.o")
-    subprocess.run([tools.assembler, "--target=aarch64-linux-gnu", "-c", source, "-o", stub], check=True)
+    subprocess.run([tools.assembler, f"--target={tools.target}", "-c", source, "-o", stub], check=True)
     objects.append(elf.Elf(stub))
     return objects, left_out
 
@@ -141,7 +150,7 @@ def link_both(objects, offsets, placed, got, folder, tools):
     command = [tools.link, "--emit", ours, "--no-rescue", "--place", f".got={got:#x}"]
     for name, addr in placed.items():
         command += ["--place", f"{name}={addr:#x}"]
-    subprocess.run(command + paths, check=True)
+    subprocess.run(command + [tools.copies.get(path, path) for path in paths], check=True)
     script = os.path.join(folder, "script")
     with open(script, "w") as file:
         file.write("SECTIONS {\n")
@@ -161,6 +170,7 @@ class Image:
     """Where a linker has put what: output sections, and what the GOT holds."""
 
     def __init__(self, file):
+        self.order = file.order
         self.sections = {section.name: section for section in file.sections if section.flags & elf.SHF_ALLOC}
         self.bytes = {name: bytearray(section.content()) for name, section in self.sections.items()}
 
@@ -170,7 +180,7 @@ class Image:
     def held_at(self, slot):
         got = self.sections[".got"]
         assert got.addr <= slot <= got.addr + got.size - 8 and slot % 8 == 0, f"{slot:#x} is no slot"
-        return struct.unpack_from("<Q", self.bytes[".got"], slot - got.addr)[0]
+        return struct.unpack_from(self.order + "Q", self.bytes[".got"], slot - got.addr)[0]
 
     def reference(self, name, offset, code):
         """What a GOT relocation's place says of the slot: a mask, and the slot's address under it."""
@@ -185,7 +195,8 @@ class Image:
             return ~0, (self.sections[".got"].addr & ~0xFFF) + ((word >> 10 & 0xFFF) << 3)
         if code == 309:
             return ~0, place + (signed(word >> 5 & 0x7FFFF, 19) << 2)
-        return ~0, place + signed(word, 32)
+        (distance,) = struct.unpack_from(self.order + "i", self.bytes[name], offset)
+        return ~0, place + distance
 
 
 # The immediates of the words that GOT relocations change.
@@ -246,7 +257,7 @@ def members(path, folder, tools):
     folder = tempfile.mkdtemp(dir=folder)
     if path.endswith(".s"):
         object = os.path.join(folder, "assembled.o")
-        subprocess.run([tools.assembler, "--target=aarch64-linux-gnu", "-c", path, "-o", object], check=True)
+        subprocess.run([tools.assembler, f"--target={tools.target}", "-c", path, "-o", object], check=True)
         return [object]
     if open(path, "rb").read(8) != b"!<arch>\n":
         return [path]
@@ -272,8 +283,11 @@ def main():
     parser.add_argument("--lld", default="ld.lld-19")
     parser.add_argument("--assembler", default="clang-19")
     parser.add_argument("--without-tls", action="store_true")
+    parser.add_argument("--big-endian", dest="target", action="store_const", const="aarch64_be-linux-gnu",
+                        default="aarch64-linux-gnu")
+    parser.add_argument("--rel", action="store_true")
     parser.add_argument("paths", nargs="+")
-    tools = parser.parse_args(namespace=argparse.Namespace(tls_dropped=0))
+    tools = parser.parse_args(namespace=argparse.Namespace(tls_dropped=0, converted=0, copies={}))
     with tempfile.TemporaryDirectory() as folder:
         paths = [member for path in tools.paths for member in members(path, folder, tools)]
         objects, left_out = prepare(paths, folder, tools)
@@ -284,6 +298,8 @@ def main():
         print(f"{count:8}  R_AARCH64_{KINDS[code]}")
     print(f"{sum(counts.values()):8}  relocations of {len(counts)} kinds, {held} slots, in {len(objects) - 1} objects, "
           f"{len(offsets)} sections, {size} bytes")
+    if tools.rel:
+        print(f"{tools.converted:8}  implicit addends that are not 0")
     if tools.tls_dropped:
         print(f"left out: {tools.tls_dropped} relocations for thread-local storage")
     for reason, names in sorted(left_out.items()):

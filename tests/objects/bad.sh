@@ -165,6 +165,47 @@ aarch64 ifunc <<'S'
     .globl chosen
 chosen: ret
 S
+# Answers 42 if an indirect function is called, and if its address is the same wherever it is said.
+aarch64 indirect <<'S'
+    .globl main, chosen, spoken
+    .type main, %function
+    .type answer, %function
+    .type chosen, %gnu_indirect_function
+answer:
+    add w0, w0, #2
+    ret
+chosen:
+    // What the C library gives a resolver: bit 62 says that there are features, of 24 bytes.
+    ldr x2, [x1]
+    cmp x2, #24
+    b.ne 1f
+    tbz x0, #62, 1f
+    adr x0, answer
+    ret
+1:  mov x0, #0
+    ret
+main:
+    stp x29, x30, [sp, #-16]!
+    adrp x1, chosen
+    add x1, x1, :lo12:chosen
+    adrp x2, :got:chosen
+    ldr x2, [x2, #:got_lo12:chosen]
+    adrp x3, spoken
+    ldr x3, [x3, #:lo12:spoken]
+    cmp x1, x2
+    ccmp x1, x3, #0, eq
+    mov w0, #1
+    b.ne 1f
+    mov w0, #38
+    blr x2
+    bl chosen
+1:  ldp x29, x30, [sp], #16
+    ret
+    .data
+    .p2align 3
+spoken:
+    .xword chosen
+S
 aarch64 crel -Wa,--crel,--allow-experimental-crel <<'S'
     bl main
 S

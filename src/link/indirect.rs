@@ -1,0 +1,139 @@
+//! Indirect functions (`STT_GNU_IFUNC`): a function of the object, the resolver, says when it is called where the one is that
+//! is meant. Nothing is known of that while linking, so whatever refers to it gets a veneer of its own, one in the link:
+//!
+//! ```text
+//! call, address, slot of the GOT -> veneer in .plt -> slot of its own -> what the resolver said
+//! ```
+//!
+//! Until whoever runs the image has called the resolver, the slot holds zero.
+
+use super::bases;
+use super::error::{Cause, Failure};
+use super::object::{Definition, Object};
+use super::plan::Plan;
+use super::policy::Policy;
+use super::route::Router;
+use super::scan::Counts;
+use super::symbols::{Symbols, target_name};
+use super::tables::{First, State, Target};
+use super::{Input, Report};
+use crate::addr::Addr;
+use crate::got::{Kind, Symbol};
+use crate::veneer::{Callee, Veneer};
+
+/// An indirect function of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Indirect<'data> {
+    /// Its name.
+    pub name: &'data str,
+    /// Takes what the platform gives a resolver, and answers with the address of the function.
+    pub resolver: Addr,
+    /// Eight bytes that are to hold that address before the image runs.
+    pub slot: Addr,
+}
+
+/// The key of the slot that the veneer of symbol `number` leads through; no base of the GOT has this number.
+fn key(number: u32) -> Symbol {
+    bases::key(u32::MAX, number)
+}
+
+/// Whether symbol `number`, which is `target`, is an indirect function of an object of the link.
+fn is_own(number: usize, target: &Target) -> bool {
+    target.indirect && target.state == State::Defined && target.definer as usize == number
+}
+
+/// Counts what the indirect functions need, or reports that the policy has no place for them.
+pub(super) fn count<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    symbols: &Symbols<'_>,
+    policy: Policy,
+    report: &mut Report<'_>,
+) -> Counts {
+    let mut counts = Counts::default();
+    for (number, target) in symbols.targets().iter().enumerate().filter(|&(number, target)| is_own(number, target)) {
+        counts.slots += 1;
+        counts.cells += CELLS;
+        let cause = match policy {
+            Policy { resolvers: false, .. } => Cause::NoResolver,
+            Policy { veneers: false, .. } | Policy { scratch: false, .. } => Cause::NoIndirect,
+            _ => continue,
+        };
+        let object = inputs.get(target.object as usize).map_or("", |input| input.name);
+        let symbol = target_name(inputs, symbols.targets(), number as u32);
+        report.failure(Failure { object, place: None, symbol, cause });
+    }
+    counts
+}
+
+/// Cells of a veneer and its landing pad.
+pub(super) const CELLS: usize = 3;
+
+/// Makes the veneers, which are what their symbols' addresses are from now on. Where there is no room, or a slot of the GOT
+/// is full, the symbol is as one that could not be read: `report` is told, if this is not to be done again.
+pub(super) fn make<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    firsts: &[First],
+    symbols: &mut Symbols<'_>,
+    router: &mut Router<'_>,
+    mut report: Option<&mut Report<'_>>,
+) {
+    let last = firsts.last().map_or(0, |first| first.base);
+    for number in 0..symbols.targets().len() {
+        let Some(target) = symbols.get_mut(number).filter(|target| is_own(number, target)) else { continue };
+        match veneer(number as u32, router) {
+            Ok(addr) => {
+                target.addr = addr;
+                // Slots near a base come first in the GOT, and were made before.
+                for base in 0..=last {
+                    let _ = router.got.repoint(bases::key(base, number as u32), addr);
+                }
+            }
+            Err(cause) => {
+                if let Some(report) = report.as_deref_mut() {
+                    let object = inputs.get(target.object as usize).map_or("", |input| input.name);
+                    target.state = State::Unreadable;
+                    let symbol = target_name(inputs, symbols.targets(), number as u32);
+                    report.failure(Failure { object, place: None, symbol, cause });
+                }
+            }
+        }
+    }
+}
+
+/// The address that stands for symbol `number`.
+fn veneer(number: u32, router: &mut Router<'_>) -> Result<Addr, Cause<'static>> {
+    // `.plt` is the first island.
+    const PLT: u32 = 0;
+    let slot = router.got.slot_for(key(number), Addr::new(0)).map_err(Cause::Got)?;
+    let callee = Callee::Slot(slot);
+    let start = router.isles.addr(PLT).unwrap_or_default();
+    let at_most = callee.veneer_at(start).map_or(0, Veneer::most_cells);
+    let veneer = router.isles.claim(PLT, at_most, |island| island.veneer_for(callee)).map_err(Cause::Veneer)?;
+    if !router.policy.landing_pads {
+        return Ok(veneer);
+    }
+    // Its address may be called.
+    router.isles.claim(PLT, 1, |island| island.pad_for(veneer)).map_err(Cause::Veneer)
+}
+
+/// Bytes from the start of its section to the resolver of the indirect function `target`.
+pub(super) fn resolver<'data, O: Object<'data>>(inputs: &[Input<'data, O>], target: &Target) -> Option<u64> {
+    match inputs.get(target.object as usize)?.object.symbol(target.index as usize).ok()?.definition {
+        Definition::Indirect { offset, .. } => Some(offset),
+        _ => None,
+    }
+}
+
+impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
+    /// The indirect functions. Before the image runs, each resolver is to be called once, and its slot to hold the answer.
+    pub fn indirect(&self) -> impl Iterator<Item = Indirect<'data>> {
+        let targets = self.symbols.targets();
+        let own = (0..).zip(targets).filter(|&(number, target)| is_own(number as usize, target));
+        own.filter_map(move |(number, target)| {
+            let slot = self.router.got.get(key(number), Kind::Gdat)?.addr();
+            let start = self.layout.section_addr(target.section)?;
+            let resolver = start.plus(resolver(self.inputs, target)?.cast_signed());
+            Some(Indirect { name: target_name(self.inputs, targets, number), resolver, slot })
+        })
+    }
+}
