@@ -14,7 +14,9 @@ mod start;
 mod verify;
 
 use aarch64_reloc::addr::Addr;
+use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
     self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
     Section, Storage, Symbol, measure,
@@ -155,9 +157,11 @@ impl<'a> Job<'a> {
     }
 }
 
-/// An object of either kind that this program links.
+/// An object of any kind that this program links.
 enum AnyObject<'data> {
     Elf(Elf<'data>),
+    MachO(MachO<'data>),
+    Coff(Coff<'data>),
     Start(Start<'data>),
 }
 
@@ -165,6 +169,8 @@ impl<'data> AnyObject<'data> {
     fn get(&self) -> &dyn Object<'data> {
         match self {
             Self::Elf(object) => object,
+            Self::MachO(object) => object,
+            Self::Coff(object) => object,
             Self::Start(object) => object,
         }
     }

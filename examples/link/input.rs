@@ -3,9 +3,12 @@
 use super::AnyObject;
 use super::options::{Given, Options};
 use aarch64_reloc::formats::archive::Archive;
+use aarch64_reloc::formats::coff::Coff;
+use aarch64_reloc::formats::detect::Format;
 use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::formats::select::{Chosen, Outside, Selection, Take, Unreadable};
-use aarch64_reloc::link::{Binding, Definition, Object};
+use aarch64_reloc::link::{Binding, Definition, Object, ObjectError};
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +48,7 @@ fn find(given: &Given, folders: &[PathBuf]) -> Result<PathBuf, String> {
 
 /// The objects that are linked: those of `files`, and the members of archives that they or the entry want.
 pub fn select<'data>(files: &'data [File], entry: &'data str) -> Result<Vec<Chosen<AnyObject<'data>>>, Box<dyn Error>> {
-    let mut selection = Selection::new(|bytes| Elf::parse(bytes).map(AnyObject::Elf), load);
+    let mut selection = Selection::new(parse, load);
     for File { name, bytes, take } in files {
         match Archive::is(bytes) {
             true => selection.archive(name, bytes, *take),
@@ -59,6 +62,15 @@ pub fn select<'data>(files: &'data [File], entry: &'data str) -> Result<Vec<Chos
         eprintln!("{line}: skipped");
     }
     Ok(selected.objects)
+}
+
+/// Reads an object of whichever format.
+fn parse(bytes: &[u8]) -> Result<AnyObject<'_>, ObjectError> {
+    match Format::of(bytes) {
+        Format::Elf => Elf::parse(bytes).map(AnyObject::Elf),
+        Format::MachO => MachO::parse(bytes).map(AnyObject::MachO),
+        Format::Coff => Coff::parse(bytes).map(AnyObject::Coff),
+    }
 }
 
 /// Reads the file of a thin archive's member.
