@@ -3,7 +3,7 @@
 //! `verify/make.sh` makes the images; `verify/libcrypto.sh` does the same with all of libcrypto.
 #![cfg(feature = "link")]
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(target_arch = "aarch64")))]
 mod common;
 #[cfg(all(feature = "std", feature = "object", target_os = "linux"))]
 #[allow(dead_code)]
