@@ -59,6 +59,7 @@ impl<'a> Section<'a> {
     }
 
     /// Changes the byte order of data.
+    #[cfg(feature = "link")]
     pub(crate) fn set_endian(&mut self, endian: Endian) {
         self.endian = endian;
     }
