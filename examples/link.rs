@@ -17,7 +17,7 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{
     self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
-    Section, Storage, Symbol, measure,
+    Section, Storage, Symbol, Tls, measure,
 };
 use options::Options;
 use start::Start;
@@ -99,7 +99,7 @@ impl<'a> Job<'a> {
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
     ) -> Result<Image, Box<dyn Error>> {
         if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
-            inputs.push(Input { name: "start", object: AnyObject::Start(Start { entry }) });
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry)?) });
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
@@ -114,7 +114,8 @@ impl<'a> Job<'a> {
             }
             Ok::<_, &str>(())
         };
-        let options = link::Options { pins: self.pins, policy: self.options.policy };
+        let tls = Tls::Static { resolver: start::RESOLVER };
+        let options = link::Options { pins: self.pins, policy: self.options.policy, tls };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));

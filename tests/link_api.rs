@@ -198,7 +198,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         failures.push((failure.to_string(), kind));
     };
     let plan =
-        Plan::new(&inputs, &Options { pins: &pins, policy: setup.policy }, tables, &mut resolve, each(place), report);
+        Plan::new(&inputs, &Options { pins: &pins, policy: setup.policy, ..Options::default() }, tables, &mut resolve, each(place), report);
     let mut plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {

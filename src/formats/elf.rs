@@ -62,9 +62,6 @@ impl<'data> Elf<'data> {
         if !has(abi::SHF_ALLOC) {
             return Ok(Kind::Ignored);
         }
-        if has(abi::SHF_TLS) {
-            return Err(Problem::Unsupported("thread-local storage (SHF_TLS)"));
-        }
         if has(abi::SHF_COMPRESSED) {
             return Err(Problem::Malformed("a loaded section is compressed"));
         }
@@ -82,7 +79,11 @@ impl<'data> Elf<'data> {
             abi::SHT_NOBITS => Content::Zeros(header.sh_size),
             _ => Content::Bytes(self.file.content(header)?),
         };
-        Ok(Kind::Loaded { prot, align, content })
+        match has(abi::SHF_TLS) {
+            true if prot == Prot::ReadExec => Err(Problem::Malformed("thread-local storage is executable")),
+            true => Ok(Kind::ThreadLocal { align, content }),
+            false => Ok(Kind::Loaded { prot, align, content }),
+        }
     }
 
     /// A group of sections (gABI, "Section Groups"): its flags, then the indices of its members.
@@ -150,7 +151,9 @@ impl<'data> Object<'data> for Elf<'data> {
         let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
         match kind {
-            abi::STT_TLS => return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)"))),
+            abi::STT_TLS if symbol.st_shndx == abi::SHN_COMMON => {
+                return Err(refuse(Problem::Unsupported("a common thread-local variable (-fcommon)")));
+            }
             abi::STT_GNU_IFUNC => return Err(refuse(Problem::Unsupported("indirect functions (STT_GNU_IFUNC)"))),
             _ => {}
         }

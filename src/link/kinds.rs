@@ -1,16 +1,30 @@
 //! What the linker has to know of relocations beyond their table: what each kind refers to.
 
+use super::tls::Access;
+use crate::got::Kind;
 use crate::reloc::{Class, Reloc};
 
-/// Whether the linker makes what the relocation refers to: not thread-local storage (512 to 573, 1029), nor signed slots
-/// (580 to 597), nor what a symbol decides at run time or by its absence (`FUNCINIT64`, `PATCHINST`).
+/// Whether the linker makes what the relocation refers to: not signed slots (580 to 597), nor what a symbol decides at run
+/// time or by its absence (`FUNCINIT64`, `PATCHINST`).
 pub(super) fn is_supported(reloc: Reloc) -> bool {
-    !matches!(reloc.code(), 316 | 317 | 512..=597 | 1029)
+    !matches!(reloc.code(), 316 | 317 | 580..=597)
 }
 
-/// Whether `reloc` is to a slot that holds the symbol's address.
-pub(super) fn wants_slot(reloc: Reloc) -> bool {
-    matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some()
+/// Which entry of the GOT `reloc` is to; `None` where it is to none.
+pub(super) fn entry(reloc: Reloc) -> Option<Kind> {
+    match Access::of(reloc) {
+        Some(Access::Entry(kind)) => Some(kind),
+        Some(_) => None,
+        None => (reloc.takes() == Class::Slot || got_offset(reloc).is_some()).then_some(Kind::Gdat),
+    }
+}
+
+/// How many slots an entry takes.
+pub(super) fn slots(kind: Kind) -> usize {
+    match kind {
+        Kind::Gdat | Kind::Gtprel => 1,
+        Kind::Gtlsidx | Kind::Gldm | Kind::Gtlsdesc => 2,
+    }
 }
 
 /// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).

@@ -2,9 +2,10 @@
 
 use super::Input;
 use super::isles::STRIDE;
-use super::kinds::{is_call, is_near_slot, wants_slot};
-use super::object::{Binding, Kind, Object};
+use super::kinds::{entry, is_call, is_near_slot, slots};
+use super::object::{self, Binding, Object};
 use crate::arena::Prot;
+use crate::got::Kind;
 use crate::reloc::Remedy;
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
@@ -37,10 +38,12 @@ pub struct Needs {
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
 /// for the plan to report.
 pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
-    // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
-    let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
+    // Beyond the objects' own output sections: the GOT, the veneers, room for common symbols, and the two parts of what the
+    // blocks of threads begin as.
+    let mut needs = Needs { objects: inputs.len(), outputs: 5, segments: 3 + pins, ..Needs::default() };
     let mut globals = 0;
     let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut thread_local = 0_usize;
     let mut text = 0_u64;
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
@@ -49,16 +52,20 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         globals += symbols.filter(|symbol| symbol.binding != Binding::Local).count();
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
-                Ok(Kind::Loaded { prot, content, .. }) => {
+                Ok(object::Kind::Loaded { prot, content, .. }) => {
                     needs.outputs += 1;
                     let is_text = prot == Prot::ReadExec;
                     text = text.saturating_add(if is_text { content.size() } else { 0 });
                 }
-                Ok(Kind::Group { .. }) => needs.groups += 2,
-                Ok(Kind::Relocations { count, .. }) => {
+                Ok(object::Kind::Group { .. }) => needs.groups += 2,
+                Ok(object::Kind::Relocations { count, .. }) => {
                     let mut has_hop = false;
                     for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
-                        to_slot += usize::from(wants_slot(relocation.reloc));
+                        match entry(relocation.reloc) {
+                            Some(Kind::Gdat) => to_slot += 1,
+                            Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
+                            None => {}
+                        }
                         near += usize::from(is_near_slot(relocation.reloc));
                         calls += usize::from(is_call(relocation.reloc));
                         others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
@@ -75,6 +82,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
     needs.slots = (to_slot + calls).min(needs.symbols + near);
+    // It may have two entries of two slots and one of one for thread-local storage, which is all that one access takes; all
+    // share one entry more, and the first pair begins at an even slot.
+    needs.slots += thread_local.min(needs.symbols.saturating_mul(5).saturating_add(2)).saturating_add(1);
     // One at the end of each part of the text, and up to two for each stride.
     needs.islands += 1 + pins + usize::try_from(text / STRIDE).unwrap_or(usize::MAX / 4) * 2;
     // Anything may take two cells, a call a landing pad besides.

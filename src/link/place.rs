@@ -4,13 +4,13 @@
 //! segment    output sections, in the order of the inputs
 //! read-exec  .text ... .plt            the veneers last: how many there are is known last
 //! read       .rodata .eh_frame ...
-//! read-write .got .data ... .init_array.1 ... .init_array .bss
+//! read-write .got .data ... .init_array.1 ... .init_array .tdata .tbss .bss
 //!                                      zeros last: a file need not hold them
 //! ```
 
 use super::error::{Cause, Failure, Fatal};
 use super::isles::CELL;
-use super::layout::{GOT, Layout, PLT};
+use super::layout::{GOT, Layout, PLT, TBSS, TDATA};
 use super::order::{self, Step};
 use super::tables::{NONE, Output, Segment};
 use super::{Pin, Report, Request};
@@ -71,8 +71,20 @@ impl<'data> Layout<'_, 'data> {
                 self.run = segment;
             }
         }
+        self.check_template(report);
         self.find_image();
         Ok(())
+    }
+
+    /// Both parts of the template are copied as one.
+    fn check_template(&self, report: &mut Report<'_>) {
+        let Some([data, zeros]) = self.table.get(TDATA..=TBSS) else { return };
+        if data.size > 0 && zeros.size > 0 && zeros.addr != data.end().align_up(zeros.align) {
+            report.failure(Failure::of("", Cause::TornTemplate));
+        }
+        if !self.template().addr.is_aligned_to(data.align) {
+            report.failure(Failure::of("", Cause::MisplacedOutput(zeros.name, zeros.addr, data.align)));
+        }
     }
 
     /// Lines the executable output sections that are not pinned up again, their sizes having changed.
@@ -206,7 +218,7 @@ impl<'data> Layout<'_, 'data> {
 fn order_of(number: u32, output: &Output<'_>) -> Step {
     match number as usize {
         PLT => order::VENEERS,
-        _ if output.zeros => order::ZEROS,
+        _ if output.zeros && !output.is_thread_local => order::ZEROS,
         _ => output.step,
     }
 }

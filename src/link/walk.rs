@@ -7,6 +7,7 @@ use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Sect
 use super::route::Reference;
 use super::symbols::{Symbols, target_name};
 use super::tables::{First, State, Target};
+use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::patch::{self, Endian};
@@ -35,7 +36,7 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
         for table in 0..object.section_count() {
             let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = object.section(table) else { continue };
             let Ok(section) = object.section(of) else { continue };
-            let Kind::Loaded { content, .. } = section.kind else { continue };
+            let Some(content) = section.kind.content() else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
             for index in 0..count {
@@ -73,6 +74,18 @@ impl<'data> Site<'data> {
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
+            _ => {}
+        }
+        let is_thread_local = match target.state {
+            State::Defined => layout.is_thread_local(target.section),
+            State::TlsBase => true,
+            // Whatever is wanted is not there.
+            State::Null | State::LeftOut => Access::of(reloc).is_some(),
+            _ => false,
+        };
+        match (Access::of(reloc), is_thread_local) {
+            (Some(_), false) => return Err(Some(Cause::NotThreadLocal(reloc))),
+            (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
             _ => {}
         }
         let start = layout.section_addr(self.number).ok_or(None)?;
