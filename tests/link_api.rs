@@ -197,8 +197,14 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         let kind = cause.split(|c: char| !c.is_alphabetic()).next().unwrap().to_owned();
         failures.push((failure.to_string(), kind));
     };
-    let plan =
-        Plan::new(&inputs, &Options { pins: &pins, policy: setup.policy, ..Options::default() }, tables, &mut resolve, each(place), report);
+    let plan = Plan::new(
+        &inputs,
+        &Options { pins: &pins, policy: setup.policy, ..Options::default() },
+        tables,
+        &mut resolve,
+        each(place),
+        report,
+    );
     let mut plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {

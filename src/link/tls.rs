@@ -146,11 +146,7 @@ impl Threads {
 impl Router<'_> {
     /// What the ABI says that a relocation for thread-local storage is given. A weak variable that is not there has the
     /// offset 0 from anything.
-    pub(super) fn thread_local(
-        &mut self,
-        reference: &Reference<'_>,
-        access: Access,
-    ) -> Result<Value, Cause<'static>> {
+    pub(super) fn thread_local(&mut self, reference: &Reference<'_>, access: Access) -> Result<Value, Cause<'static>> {
         let Reference { reloc, addr, addend, got, number, target, .. } = *reference;
         let threads = self.threads.ok_or(Cause::NoTls(reloc))?;
         if access.is_fixed() && !threads.is_fixed {
