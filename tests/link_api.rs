@@ -275,7 +275,7 @@ mod refusals {
             ("Patch", one(insn::NOP, Reloc::CALL26, 0, undefined("far")), "expected BL, found 0xd503201f"),
             ("Undefined", one(insn::bl(), Reloc::CALL26, 0, undefined("absent")), "undefined (symbol 'absent')"),
             ("SlotAddend", one(page, Reloc::ADR_GOT_PAGE, 8, undefined("far")), "with addend 0x8"),
-            ("Unsupported", one(page, Reloc::TLSIE_ADR_GOTTPREL_PAGE21, 0, undefined("far")), "is not supported"),
+            ("Unsupported", one(page, Reloc::AUTH_ADR_GOT_PAGE, 0, undefined("far")), "is not supported"),
             ("SymbolIndex", one(page, Reloc::ADR_PREL_PG_HI21, 0, |_| 7), "symbol 7 is not in the symbol table"),
             ("Patch", one(insn::bl(), Reloc::CALL26, 0, absolute("odd", FAR + 2)), "outside -0x8000000..=+0x7fffffc"),
             ("Patch", one(insn::bl(), Reloc::CALL26, 0, absolute("odd", TEXT + 2)), "not a multiple of 4"),

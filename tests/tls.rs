@@ -5,6 +5,8 @@
 mod common;
 #[allow(dead_code)]
 mod objects;
+#[path = "tls/rows.rs"]
+mod rows;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
@@ -176,5 +178,29 @@ mod in_process {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_descriptor_changes_x0_and_x30_alone() {
+        let image = load(&["keep.o".to_owned()]).unwrap();
+        // SAFETY: keep.s has it; it reads and writes as many words, and the image outlives the calls.
+        let keep: extern "C" fn(*const u64, *mut u64) -> u64 =
+            unsafe { image.function(image.symbol("keep").unwrap()) }.unwrap();
+        // Every flag, and exceptions that were raised: IOC to IXC, IDC and QC (Arm ARM, "FPSR").
+        for (nzcv, fpsr) in [(0xa000_0000, 0x0800_0095), (0x5000_0000, 0x1a), (0xf000_0000, 0), (0, 0x0800_009f)] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut before: [u64; 95] =
+                        std::array::from_fn(|at| (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                    (before[92], before[93], before[94]) = (nzcv, fpsr, 0);
+                    // At first the thread has no block of this image; then it is the last that it used.
+                    for _ in 0..2 {
+                        let mut after = [!0; 95];
+                        assert_eq!(keep(before.as_ptr(), after.as_mut_ptr()), 0x0123_4567_89ab_cdef);
+                        assert_eq!(after, before);
+                    }
+                });
+            });
+        }
     }
 }

@@ -71,20 +71,21 @@ impl<'data> Layout<'_, 'data> {
                 self.run = segment;
             }
         }
-        self.check_template(report);
+        self.check_template(report)?;
         self.find_image();
         Ok(())
     }
 
     /// Both parts of the template are copied as one.
-    fn check_template(&self, report: &mut Report<'_>) {
-        let Some([data, zeros]) = self.table.get(TDATA..=TBSS) else { return };
+    fn check_template(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let Some([data, zeros]) = self.table.get(TDATA..=TBSS) else { return Ok(()) };
         if data.size > 0 && zeros.size > 0 && zeros.addr != data.end().align_up(zeros.align) {
-            report.failure(Failure::of("", Cause::TornTemplate));
+            return Err(Cause::TornTemplate.into());
         }
         if !self.template().addr.is_aligned_to(data.align) {
             report.failure(Failure::of("", Cause::MisplacedOutput(zeros.name, zeros.addr, data.align)));
         }
+        Ok(())
     }
 
     /// Lines the executable output sections that are not pinned up again, their sizes having changed.

@@ -24,6 +24,7 @@ for level in O0 O2; do
 done
 # Local-dynamic: one call for the whole of the object's own block.
 compile clang-O2-local $clang -O2 -fPIC -mllvm -aarch64-elf-ldtls-generation
+$clang -c "$here/keep.s" -o "$folder/keep.o"
 sources='state check single'
 for level in O0 O2; do
     compile clang-$level-default $clang -$level
