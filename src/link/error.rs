@@ -56,7 +56,7 @@ pub enum Cause<'a> {
     FixedOffset(Reloc),
     /// The relocation is for a TLS descriptor, and no object defines the function that it is to call.
     NoResolver(Reloc),
-    /// `.tdata` and `.tbss` were placed apart, and are copied as one.
+    /// `.tbss` was to be placed, which follows `.tdata`: both are copied as one.
     TornTemplate,
     /// A relocation refers to a symbol that is not in its object.
     SymbolIndex(usize),
@@ -211,7 +211,7 @@ impl fmt::Display for Cause<'_> {
             Self::NoResolver(reloc) => {
                 write!(f, "{} needs a function for TLS descriptors, and no object defines it", reloc.name())
             }
-            Self::TornTemplate => write!(f, ".tbss does not follow .tdata, which it makes one template with"),
+            Self::TornTemplate => write!(f, ".tbss follows .tdata, and cannot be placed by itself"),
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),

@@ -71,20 +71,7 @@ impl<'data> Layout<'_, 'data> {
                 self.run = segment;
             }
         }
-        self.check_template(report)?;
         self.find_image();
-        Ok(())
-    }
-
-    /// Both parts of the template are copied as one.
-    fn check_template(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
-        let Some([data, zeros]) = self.table.get(TDATA..=TBSS) else { return Ok(()) };
-        if data.size > 0 && zeros.size > 0 && zeros.addr != data.end().align_up(zeros.align) {
-            return Err(Cause::TornTemplate.into());
-        }
-        if !self.template().addr.is_aligned_to(data.align) {
-            report.failure(Failure::of("", Cause::MisplacedOutput(zeros.name, zeros.addr, data.align)));
-        }
         Ok(())
     }
 
@@ -142,7 +129,20 @@ impl<'data> Layout<'_, 'data> {
         if !pin.addr.is_aligned_to(output.align) {
             report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
         }
-        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size, in_file: 0 })?;
+        // The template is one piece, known by its first part.
+        let [data, zeros] = [TDATA, TBSS].map(|number| self.table.get(number).copied().unwrap_or_default());
+        let mut size = output.size;
+        if number == Some(TBSS) && data.size > 0 {
+            return Err(Cause::TornTemplate.into());
+        }
+        if number == Some(TDATA) && zeros.segment == NONE {
+            let offset = data.size.checked_next_multiple_of(zeros.align).ok_or(Cause::TooBig)?;
+            size = offset.checked_add(zeros.size).ok_or(Cause::TooBig)?;
+            if let Some(zeros) = self.table.get_mut(TBSS) {
+                (zeros.addr, zeros.segment) = (pin.addr.plus(offset.cast_signed()), self.segment_count as u32);
+            }
+        }
+        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size, in_file: 0 })?;
         if let Some(output) = number.and_then(|number| self.table.get_mut(number)) {
             (output.addr, output.segment) = (pin.addr, segment);
         }
