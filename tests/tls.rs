@@ -93,6 +93,18 @@ mod in_memory {
     }
 
     #[test]
+    fn a_block_of_4_gib_is_refused() {
+        let file = read("huge.o");
+        let inputs = [Input { name: "huge.o", object: Elf::parse(&file).unwrap() }];
+        let reservation = Reservation::new(1 << 34).unwrap();
+        let image = Image::load(&reservation, &inputs, &Options::default(), &mut |_| None, &mut |_| {});
+        let error = image.unwrap_err();
+        assert!(matches!(error, LoadError::ThreadLocal { size: 0x1_0000_0000, align: 1 }), "{error}");
+        let line = "thread-local storage of 0x100000000 bytes at a multiple of 0x1 is too large";
+        assert_eq!(error.to_string(), line);
+    }
+
+    #[test]
     fn no_address_stands_for_all_threads() {
         let image = load(&names(&["state", "check"], "clang-O2-pic")).unwrap();
         assert_eq!((image.symbol("counter"), image.threads()), (None, 0));
@@ -105,7 +117,9 @@ mod in_process {
     use super::in_memory::{load, names};
     use super::*;
     use aarch64_reloc::load::Image;
+    use std::cell::Cell;
     use std::sync::Barrier;
+    use std::sync::mpsc::{Sender, channel};
 
     type Check = extern "C" fn(i32) -> i32;
 
@@ -178,6 +192,38 @@ mod in_process {
                 });
             }
         });
+    }
+
+    /// Calls `check` twice when its thread ends.
+    struct Late(Check, Sender<[i32; 2]>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            self.1.send([self.0(1), self.0(2)]).unwrap();
+        }
+    }
+
+    thread_local! {
+        static LATE: Cell<Option<Late>> = const { Cell::new(None) };
+    }
+
+    #[test]
+    fn what_runs_after_a_threads_blocks_are_gone_has_one_again() {
+        for variant in PIC {
+            let image = load(&names(&["state", "check"], variant)).unwrap();
+            let check = check(&image);
+            let (sender, receiver) = channel();
+            let thread = std::thread::spawn(move || {
+                // Destructors run from the last to the first.
+                LATE.set(Some(Late(check, sender)));
+                assert_eq!(check(0), 0);
+            });
+            thread.join().unwrap();
+            let [first, second] = receiver.recv().unwrap();
+            // What is new at first is not at the second call.
+            assert!(first == 0 && second != 0, "{variant}: lines {first} and {second} of check.c");
+            assert_eq!(image.threads(), 1);
+        }
     }
 
     #[test]

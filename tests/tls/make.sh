@@ -24,7 +24,9 @@ for level in O0 O2; do
 done
 # Local-dynamic: one call for the whole of the object's own block.
 compile clang-O2-local $clang -O2 -fPIC -mllvm -aarch64-elf-ldtls-generation
-$clang -c "$here/keep.s" -o "$folder/keep.o"
+for source in keep huge; do
+    $clang -c "$here/$source.s" -o "$folder/$source.o"
+done
 sources='state check single'
 for level in O0 O2; do
     compile clang-$level-default $clang -$level
