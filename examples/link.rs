@@ -19,7 +19,7 @@ use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
     self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
-    Section, Storage, Symbol, measure,
+    Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -109,7 +109,7 @@ impl<'a> Job<'a> {
     ) -> Result<Image, Box<dyn Error>> {
         if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
             let endian = inputs.first().map_or(Endian::default(), |input| input.object.endian());
-            inputs.push(Input { name: "start", object: AnyObject::Start(Start { entry, endian }) });
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry, endian)?) });
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
@@ -124,7 +124,8 @@ impl<'a> Job<'a> {
             }
             Ok::<_, &str>(())
         };
-        let options = link::Options { pins: self.pins, policy: self.options.policy };
+        let tls = Tls::Static { resolver: start::RESOLVER };
+        let options = link::Options { pins: self.pins, policy: self.options.policy, tls };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));

@@ -33,6 +33,7 @@ mod summary;
 mod symbols;
 mod tables;
 mod tally;
+mod tls;
 mod view;
 mod walk;
 
@@ -51,6 +52,7 @@ pub use rescue::Stranded;
 pub use storage::Storage;
 pub use summary::{Rungs, Summary};
 pub use tables::{First, Output, Placed, Segment, Tables, Target};
+pub use tls::{Template, Tls};
 
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -71,6 +73,8 @@ pub struct Options<'a, 'data> {
     pub pins: &'a [Pin<'data>],
     /// What may be done for a reference that does not reach.
     pub policy: Policy,
+    /// What is known of the threads that will run the image.
+    pub tls: Tls<'a>,
 }
 
 /// An output section, and the address it must have.

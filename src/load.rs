@@ -13,6 +13,7 @@ mod gdb;
 mod perf;
 mod running;
 mod symbols;
+mod tls;
 
 pub use running::Running;
 
@@ -49,6 +50,8 @@ pub struct Image {
     frames: Vec<Addr>,
     /// Resolvers of indirect functions, and the slots for what they say.
     resolvers: Vec<(Addr, Addr)>,
+    /// Gives the blocks of thread-local storage back.
+    module: tls::Module,
     summary: Summary,
 }
 
@@ -56,7 +59,10 @@ impl Image {
     /// Links `inputs` into pages of `reservation`, pinned output sections elsewhere, and makes them executable.
     ///
     /// `resolve` is asked for the addresses of symbols that no object defines, `report` is told every failure; both are as
-    /// [`Plan::new`] has them. `atexit`, which C libraries do not export, is brought along.
+    /// [`Plan::new`] has them. `atexit`, which C libraries do not export, is brought along, and so is `__tls_get_addr`:
+    /// thread-local storage is the image's own ([`Tls::Dynamic`](crate::link::Tls::Dynamic), whatever `options` say), of
+    /// code that was compiled `-fPIC`. A thread has a block of it from when it first touches a variable until it ends or the
+    /// image is dropped.
     ///
     /// # Errors
     ///
@@ -80,6 +86,9 @@ impl Image {
             }
             Ok(())
         };
+        let module = tls::Module::new();
+        let options = &Options { tls: module.tls(), ..*options };
+        let resolve = &mut |name: &str| tls::symbol(name).or_else(|| resolve(name));
         let inputs = atexit::beside(inputs);
         let options = &Options { policy: Policy { resolvers: true, ..options.policy }, ..*options };
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
@@ -103,6 +112,14 @@ impl Image {
         let in_file = plan.segments().iter().map(|segment| to_len(segment.in_file()));
         let mut memory: Vec<_> = memory.into_iter().zip(in_file).map(|(section, len)| section.take(len)).collect();
         plan.commit(&mut memory).map_err(LoadError::Commit)?;
+        if let Some(template) = plan.template() {
+            let find = |section: &Section<'_>| {
+                let rest = section.bytes().get(section.offset_of(template.addr)..)?;
+                Some(rest.get(..to_len(template.in_file))?.to_vec())
+            };
+            // Zeros alone are in no memory that was asked for.
+            module.open(template, memory.iter().find_map(find).unwrap_or_default())?;
+        }
         drop(memory);
 
         let frames = plan.outputs().iter().filter(|output| output.name() == ".eh_frame" && output.size() > 0);
@@ -115,6 +132,7 @@ impl Image {
             arrays: Arrays::of(&plan),
             summary: plan.summary(),
             resolvers: plan.indirect().map(|indirect| (indirect.resolver, indirect.slot)).collect(),
+            module,
             frames: frames.map(|output| output.addr()).collect(),
             sealed: drafts.into_iter().chain([draft]).map(Draft::seal).collect::<Result<_, _>>()?,
         })
@@ -130,12 +148,17 @@ impl Image {
         self.reservation.map(names)
     }
 
+    /// How many threads have a block of the image's thread-local storage.
+    pub fn threads(&self) -> usize {
+        self.module.blocks()
+    }
+
     /// What was linked, in numbers.
     pub fn summary(&self) -> Summary {
         self.summary
     }
 
-    /// The address of the global symbol `name`.
+    /// The address of the global symbol `name`. A thread-local variable has none that all threads share.
     pub fn symbol(&self, name: &str) -> Option<Addr> {
         self.symbols.by_name(name)
     }
@@ -242,6 +265,13 @@ pub enum LoadError {
     Commit(CommitError),
     /// Their data is in this byte order, and that of the process in the other.
     ForeignEndian(Endian),
+    /// Their thread-local storage is larger than 4 GiB, or than its alignment lets it be.
+    ThreadLocal {
+        /// Its size in bytes.
+        size: u64,
+        /// Its alignment in bytes.
+        align: u64,
+    },
 }
 
 impl fmt::Display for LoadError {
@@ -251,6 +281,9 @@ impl fmt::Display for LoadError {
             Self::Memory(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
             Self::ForeignEndian(endian) => write!(f, "{endian} objects do not run in a {HOST} process"),
+            Self::ThreadLocal { size, align } => {
+                write!(f, "thread-local storage of {size:#x} bytes at a multiple of {align:#x} is too large")
+            }
         }
     }
 }
@@ -268,6 +301,7 @@ impl core::error::Error for LoadError {
             Self::Memory(error) => Some(error),
             Self::Commit(error) => Some(error),
             Self::ForeignEndian(_) => None,
+            Self::ThreadLocal { .. } => None,
         }
     }
 }

@@ -101,7 +101,7 @@ fn link(program: &Program, layout: &mut Layout, policy: Policy) -> Result<(Image
             Prot::ReadWrite => segments[WRITABLE],
         }))
     });
-    let options = Options { pins: &pins, policy };
+    let options = Options { pins: &pins, policy, ..Options::default() };
     let Ok(mut plan) = Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report) else {
         return Err(refusals);
     };

@@ -107,8 +107,7 @@ fn what_is_not_handled_is_refused_by_its_name() {
         ("elf32.o", "a 32-bit object (ELF32)"),
         ("executable", "an executable"),
         ("shared.so", "a shared object"),
-        ("tls.o", "section 3: not supported: thread-local storage (SHF_TLS)"),
-        ("tls-use.o", "R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21 is not supported: it is of thread-local storage"),
+        ("tls-use.o", "undefined (symbol 'errno')"),
         ("ifunc.o", "an indirect function, whose resolver nothing calls before the image runs (symbol 'chosen')"),
         ("crel.o", "section 3: not supported: compressed relocations (SHT_CREL)"),
         ("write-execute.o", "section 3: not supported: a section both writable and executable"),
@@ -222,7 +221,9 @@ fn a_file_by_the_name_of_the_start_routine_is_a_file() {
     let file = ElfBytes::<LittleEndian>::minimal_parse(&bytes).unwrap();
     let (symbols, names) = file.symbol_table().unwrap().unwrap();
     let entered = symbols.iter().filter(|symbol| symbol.st_value == file.ehdr.e_entry && symbol.st_name > 0);
-    assert_eq!(entered.map(|symbol| names.get(symbol.st_name as usize).unwrap()).collect::<Vec<_>>(), ["_start"]);
+    let names = entered.map(|symbol| names.get(symbol.st_name as usize).unwrap());
+    // Beside the mark of where code begins (AAELF64, "Mapping symbols").
+    assert_eq!(names.filter(|name| !name.starts_with('$')).collect::<Vec<_>>(), ["_start"]);
 }
 
 #[test]

@@ -11,13 +11,14 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::archive::Archive;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Selection, Take};
-use aarch64_reloc::link::{Input, Needs, Options, Plan, Policy, Request, Storage, each, measure};
+use aarch64_reloc::link::{Input, Needs, Options, Plan, Policy, Request, Storage, Tls, each, measure};
 use aarch64_reloc::patch::Section;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Objects of both compilers, with groups, with constructors, with what the linker refuses; and archives.
-const FILES: [&str; 15] = [
+/// Objects of both compilers, with groups, with constructors, with thread-local variables, with what the linker refuses; and
+/// archives.
+const FILES: [&str; 18] = [
     "main-gcc-O2-pic.o",
     "main-clang-O0-no-pic.o",
     "shapes-gcc-O0-no-pic.o",
@@ -30,21 +31,28 @@ const FILES: [&str; 15] = [
     "bad/rel.o",
     "bad/big-endian.o",
     "bad/indirect.o",
+    "../tls/state-clang-O2-pic.o",
+    "../tls/state-gcc-O2-trad.o",
+    "../tls/state-gcc-O0-default.o",
     "../hostile/groups.o",
     "../archive/gnu.a",
     "../archive/thin.a",
 ];
 
 /// Those of them that can be linked as they are.
-const LINKED: [&str; 10] = [
+const LINKED: [&str; 14] = [
     "shapes-gcc-O0-no-pic.o",
     "shapes-clang-O2-pic.o",
     "hello-clang-O2-no-pic.o",
     "bad/comdat.o",
     "bad/common.o",
+    "bad/tls.o",
     "bad/rel.o",
     "bad/big-endian.o",
     "bad/indirect.o",
+    "../tls/state-clang-O2-pic.o",
+    "../tls/state-gcc-O2-trad.o",
+    "../tls/state-gcc-O0-default.o",
     "../hostile/groups.o",
     "../archive/gnu.a",
 ];
@@ -118,9 +126,13 @@ fn link_objects(inputs: &[Input<'_, Elf<'_>>], len: usize) -> bool {
     };
     let mut lines = 0;
     let report = &mut |failure: &aarch64_reloc::link::Failure<'_>| lines += failure.to_string().lines().count();
-    let resolve = &mut |name: &str| Some(Addr::new(if name.len().is_multiple_of(2) { 0x7f_0000 } else { 0x7f_1000 }));
+    let addr = |name: &str| Addr::new(if name.len().is_multiple_of(2) { 0x7f_0000 } else { 0x7f_1000 });
+    // A thread-local variable of state.c, which nothing defines.
+    let resolve = &mut |name: &str| (name != "nowhere").then(|| addr(name));
+    // Of state.c; what is called is another matter.
+    let tls = Tls::Static { resolver: "bump" };
     // Nothing runs, so nobody calls a resolver.
-    let options = Options { policy: Policy { resolvers: true, ..Policy::ALL }, ..Options::default() };
+    let options = Options { policy: Policy { resolvers: true, ..Policy::ALL }, tls, ..Options::default() };
     let Ok(mut plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return false;

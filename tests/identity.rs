@@ -44,6 +44,17 @@ fn seldom_kinds_are_linked_alike() {
 }
 
 #[test]
+fn thread_local_variables_are_found_alike() {
+    let Some(compared) = compare(&[objects::path("../identity/threads.s")]) else { return };
+    assert_eq!(compared, (22, 18));
+    for variant in ["clang-O2-default", "gcc-O0-default", "clang-O2-no-pic", "clang-O2-pic", "gcc-O2-desc"] {
+        let paths = ["state", "check"].map(|name| objects::path(&format!("../tls/{name}-{variant}.o")));
+        let Some((relocations, kinds)) = compare(&paths) else { return };
+        assert!(relocations > 30 && kinds >= 5, "{variant}: {relocations} relocations of {kinds} kinds");
+    }
+}
+
+#[test]
 fn libraries_are_linked_alike() {
     let Some(folder) = std::env::var_os("AARCH64_RELOC_ARM64") else {
         return common::skip("AARCH64_RELOC_ARM64 is not set: source .ci/env, after .ci/setup".to_owned());

@@ -203,8 +203,14 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         let kind = cause.split(|c: char| !c.is_alphabetic()).next().unwrap().to_owned();
         failures.push((failure.to_string(), kind));
     };
-    let plan =
-        Plan::new(&inputs, &Options { pins: &pins, policy: setup.policy }, tables, &mut resolve, each(place), report);
+    let plan = Plan::new(
+        &inputs,
+        &Options { pins: &pins, policy: setup.policy, ..Options::default() },
+        tables,
+        &mut resolve,
+        each(place),
+        report,
+    );
     let mut plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
@@ -286,7 +292,7 @@ mod refusals {
             ("Patch", one(insn::NOP, Reloc::CALL26, 0, undefined("far")), "expected BL, found 0xd503201f"),
             ("Undefined", one(insn::bl(), Reloc::CALL26, 0, undefined("absent")), "undefined (symbol 'absent')"),
             ("SlotAddend", one(page, Reloc::ADR_GOT_PAGE, 8, undefined("far")), "with addend 0x8"),
-            ("Unsupported", one(page, Reloc::TLSIE_ADR_GOTTPREL_PAGE21, 0, undefined("far")), "is not supported"),
+            ("Unsupported", one(page, Reloc::AUTH_ADR_GOT_PAGE, 0, undefined("far")), "is not supported"),
             ("SymbolIndex", one(page, Reloc::ADR_PREL_PG_HI21, 0, |_| 7), "symbol 7 is not in the symbol table"),
             ("Patch", one(insn::bl(), Reloc::CALL26, 0, absolute("odd", FAR + 2)), "outside -0x8000000..=+0x7fffffc"),
             ("Patch", one(insn::bl(), Reloc::CALL26, 0, absolute("odd", TEXT + 2)), "not a multiple of 4"),
@@ -305,7 +311,6 @@ mod refusals {
         for &reloc in Reloc::ALL {
             let why = match reloc.code() {
                 317 => "a function tells its value when the program starts",
-                512..=573 | 1029 => "it is of thread-local storage",
                 580..=597 => "it is of a pointer that is signed when the program runs",
                 _ => continue,
             };

@@ -133,7 +133,7 @@ fn errors(bytes: &[u8]) -> Vec<ObjectError> {
             Ok(Kind::Group { count, .. }) => {
                 errors.extend((0..count).filter_map(|index| object.member(section, index).err()));
             }
-            Ok(Kind::Loaded { .. } | Kind::Ignored) => {}
+            Ok(Kind::Loaded { .. } | Kind::ThreadLocal { .. } | Kind::Ignored) => {}
             Err(error) => errors.push(error),
         }
     }
@@ -252,8 +252,8 @@ const OBJECT: &[Case] = &[
     (
         |f| f.section(SHT_PROGBITS, header::FLAGS, 0x406),
         Part::Section(2),
-        Unsupported("thread-local storage (SHF_TLS)"),
-        "section 2: not supported: thread-local storage (SHF_TLS)",
+        Malformed("thread-local storage is executable"),
+        "section 2: malformed: thread-local storage is executable",
     ),
     (
         |f| f.section(SHT_PROGBITS, header::FLAGS, 0x806),
@@ -355,10 +355,13 @@ const OBJECT: &[Case] = &[
         "symbol 2: not supported: a name of more than 64 KiB",
     ),
     (
-        |f| f.symbol(2, symbol::INFO, 0x16),
+        |f| {
+            f.symbol(2, symbol::INFO, 0x16);
+            f.symbol(2, symbol::SECTION, 0xfff2);
+        },
         Part::Symbol(2),
-        Unsupported("thread-local storage (STT_TLS)"),
-        "symbol 2: not supported: thread-local storage (STT_TLS)",
+        Unsupported("a common thread-local variable (-fcommon)"),
+        "symbol 2: not supported: a common thread-local variable (-fcommon)",
     ),
     (
         |f| f.symbol(2, symbol::INFO, 0x72),

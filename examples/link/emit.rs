@@ -40,8 +40,9 @@ pub fn executable<'data, O: Object<'data>>(
         e_entry: entry.map_or(0, Addr::get),
         e_flags: elf::FileFlags(0),
     })?;
-    // One header more says that the stack is not executable.
-    writer.write_program_headers_placeholder(contents.len() as u32 + 1);
+    // One header more says that the stack is not executable, and one what thread-local storage begins as.
+    let template = plan.template();
+    writer.write_program_headers_placeholder(contents.len() as u32 + 1 + u32::from(template.is_some()));
     let mut programs = Vec::new();
     for (segment, bytes) in plan.segments().iter().zip(&contents) {
         let addr = segment.addr().get();
@@ -62,6 +63,21 @@ pub fn executable<'data, O: Object<'data>>(
             p_filesz: bytes.len() as u64,
             p_memsz: segment.size(),
             p_align: ALIGN,
+        });
+    }
+    if let Some(template) = template {
+        let addr = template.addr.get();
+        let holds = |program: &&ProgramHeader| addr.wrapping_sub(program.p_vaddr) <= program.p_memsz;
+        let program = programs.iter().find(holds).ok_or("thread-local storage is in no segment")?;
+        programs.push(ProgramHeader {
+            p_type: elf::PT_TLS,
+            p_flags: elf::PF_R,
+            p_offset: program.p_offset + (addr - program.p_vaddr),
+            p_vaddr: addr,
+            p_paddr: addr,
+            p_filesz: template.in_file,
+            p_memsz: template.size,
+            p_align: template.align,
         });
     }
     programs.push(ProgramHeader {
@@ -111,7 +127,8 @@ pub fn executable<'data, O: Object<'data>>(
                     Prot::Read => elf::SectionFlags(0),
                     Prot::ReadWrite => elf::SHF_WRITE,
                     Prot::ReadExec => elf::SHF_EXECINSTR,
-                },
+                }
+                | if output.is_thread_local() { elf::SHF_TLS } else { elf::SectionFlags(0) },
             sh_addr: output.addr().get(),
             sh_offset: program.p_offset + (output.addr().get() - program.p_vaddr),
             sh_size: output.size(),
@@ -261,7 +278,15 @@ fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
         })
     };
     let located = |writer: &mut SinglePhaseWriter<'w>, indices: &mut HashMap<_, _>, found: &Located<'data>| {
-        let index = write(writer, found.symbol.name, info(found), found.addr.get(), found.symbol.size, found.output);
+        let is_thread_local = found.output.is_some_and(|output| plan.outputs()[output].is_thread_local());
+        let (info, value) = match plan.template().filter(|_| is_thread_local) {
+            // Its value is an offset (gABI, "Symbol Values").
+            Some(template) => {
+                (info(found, Some(elf::STT_TLS)), found.addr.distance_from(template.addr).cast_unsigned())
+            }
+            None => (info(found, None), found.addr.get()),
+        };
+        let index = write(writer, found.symbol.name, info, value, found.symbol.size, found.output);
         indices.insert((found.symbol.name, Some(found.addr)), index.0);
     };
     for found in plan.symbols().filter(is_local) {
@@ -300,16 +325,16 @@ fn write_symbols<'data: 'w, 'w, O: Object<'data>>(
     (count, indices)
 }
 
-fn info(found: &Located<'_>) -> elf::SymbolInfo {
+fn info(found: &Located<'_>, kind: Option<elf::SymbolType>) -> elf::SymbolInfo {
     let binding = match found.symbol.binding {
         Binding::Local => elf::STB_LOCAL,
         Binding::Global => elf::STB_GLOBAL,
         Binding::Weak => elf::STB_WEAK,
     };
-    let kind = match found.symbol {
+    let kind = kind.unwrap_or(match found.symbol {
         Symbol { function: true, .. } => elf::STT_FUNC,
         Symbol { size: 0, .. } => elf::STT_NOTYPE,
         _ => elf::STT_OBJECT,
-    };
+    });
     elf::SymbolInfo::new(binding, kind)
 }

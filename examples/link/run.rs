@@ -211,7 +211,7 @@ mod in_process {
         let mut image = match Image::load(
             &reservation,
             &inputs,
-            &Options { pins: job.pins, policy: job.options.policy },
+            &Options { pins: job.pins, policy: job.options.policy, ..Options::default() },
             resolve,
             report,
         ) {

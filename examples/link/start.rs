@@ -1,39 +1,34 @@
 //! The start routine of an emitted executable, as one more object of the link.
 
-use aarch64_reloc::arena::Prot;
-use aarch64_reloc::link::{
-    Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
-};
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::link::{Definition, Object, ObjectError, Relocation, Section, Symbol};
 use aarch64_reloc::patch::Endian;
-use aarch64_reloc::reloc::Reloc;
 
-/// Calls `entry(argc, argv)` and ends the process with what it returns.
+/// `start.s`, assembled by `start.sh`: makes the block of thread-local storage, calls `entry(argc, argv)`, and ends the
+/// process with what it returns.
 pub struct Start<'data> {
-    pub entry: &'data str,
+    object: Elf<'data>,
+    entry: &'data str,
     /// That of the other objects.
-    pub endian: Endian,
+    endian: Endian,
 }
 
 /// Its name in the symbol table.
 pub const NAME: &str = "_start";
 
-/// The words of llvm-mc 19 for:
-///
-/// ```text
-/// mov x29, #0          // the outermost frame
-/// mov x30, #0
-/// ldr x0, [sp]         // argc, as Linux leaves it
-/// add x1, sp, #8       // argv
-/// bl  entry
-/// mov x8, #94          // exit_group
-/// svc #0
-/// ```
-const CODE: &[u8] = &[
-    0x1d, 0x00, 0x80, 0xd2, 0x1e, 0x00, 0x80, 0xd2, 0xe0, 0x03, 0x40, 0xf9, 0xe1, 0x23, 0x00, 0x91, //
-    0x00, 0x00, 0x00, 0x94, 0xc8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4,
-];
-/// Where the call stands in it.
-const CALL: u64 = 16;
+/// What TLS descriptors call.
+pub const RESOLVER: &str = "__tlsdesc_static";
+
+const START: &[u8] = include_bytes!("start.o");
+
+/// The name under which it wants its entry.
+const ENTRY: &str = "entry";
+
+impl<'data> Start<'data> {
+    pub fn new(entry: &'data str, endian: Endian) -> Result<Self, ObjectError> {
+        Ok(Self { object: Elf::parse(START)?, entry, endian })
+    }
+}
 
 impl<'data> Object<'data> for Start<'data> {
     fn endian(&self) -> Endian {
@@ -41,52 +36,28 @@ impl<'data> Object<'data> for Start<'data> {
     }
 
     fn section_count(&self) -> usize {
-        2
+        self.object.section_count()
     }
 
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
-        let kind = match index {
-            0 => Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(CODE) },
-            1 => Kind::Relocations { of: 0, count: 1 },
-            _ => return Err(Part::Section(index).error(Problem::Index)),
-        };
-        Ok(Section { name: ".start", kind })
+        self.object.section(index)
     }
 
     fn symbol_count(&self) -> usize {
-        2
+        self.object.symbol_count()
     }
 
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
-        let symbol = Symbol {
-            name: NAME,
-            definition: Definition::Section { index: 0, offset: 0 },
-            binding: Binding::Local,
-            hidden: false,
-            function: true,
-            size: CODE.len() as u64,
-        };
-        match index {
-            0 => Ok(symbol),
-            1 => Ok(Symbol {
-                name: self.entry,
-                definition: Definition::Undefined,
-                binding: Binding::Global,
-                size: 0,
-                ..symbol
-            }),
-            _ => Err(Part::Symbol(index).error(Problem::Index)),
-        }
+        let symbol = self.object.symbol(index)?;
+        let is_entry = symbol.name == ENTRY && symbol.definition == Definition::Undefined;
+        Ok(Symbol { name: if is_entry { self.entry } else { symbol.name }, ..symbol })
     }
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
-        match (section, index) {
-            (1, 0) => Ok(Relocation { offset: CALL, reloc: Reloc::CALL26, symbol: 1, addend: 0, origin: Origin::Zero }),
-            _ => Err(Part::Relocation(section, index).error(Problem::Index)),
-        }
+        self.object.relocation(section, index)
     }
 
-    fn member(&self, section: usize, _: usize) -> Result<usize, ObjectError> {
-        Err(Part::Section(section).error(Problem::Index))
+    fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
+        self.object.member(section, index)
     }
 }

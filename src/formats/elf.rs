@@ -63,9 +63,6 @@ impl<'data> Elf<'data> {
         if !has(abi::SHF_ALLOC) {
             return Ok(Kind::Ignored);
         }
-        if has(abi::SHF_TLS) {
-            return Err(Problem::Unsupported("thread-local storage (SHF_TLS)"));
-        }
         if has(abi::SHF_COMPRESSED) {
             return Err(Problem::Malformed("a loaded section is compressed"));
         }
@@ -83,7 +80,11 @@ impl<'data> Elf<'data> {
             abi::SHT_NOBITS => Content::Zeros(header.sh_size),
             _ => Content::Bytes(self.file.content(header)?),
         };
-        Ok(Kind::Loaded { prot, align, content })
+        match has(abi::SHF_TLS) {
+            true if prot == Prot::ReadExec => Err(Problem::Malformed("thread-local storage is executable")),
+            true => Ok(Kind::ThreadLocal { align, content }),
+            false => Ok(Kind::Loaded { prot, align, content }),
+        }
     }
 
     /// A group of sections (gABI, "Section Groups"): its flags, then the indices of its members.
@@ -148,8 +149,8 @@ impl<'data> Object<'data> for Elf<'data> {
         let symbol = self.file.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
         let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
-        if kind == abi::STT_TLS {
-            return Err(refuse(Problem::Unsupported("thread-local storage (STT_TLS)")));
+        if kind == abi::STT_TLS && symbol.st_shndx == abi::SHN_COMMON {
+            return Err(refuse(Problem::Unsupported("a common thread-local variable (-fcommon)")));
         }
         let missing = refuse(Problem::Malformed("it is in a section that is not there"));
         let definition = match symbol.st_shndx {

@@ -1,7 +1,7 @@
 //! The commit: what was planned is written down.
 
 use super::error::CommitError;
-use super::object::{Content, Kind, Object, Section};
+use super::object::{Content, Object, Section};
 use super::plan::{Plan, begins};
 use super::route::Action;
 use super::tables::Output;
@@ -40,11 +40,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     fn copy_sections(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
         for (input, first) in self.inputs.iter().zip(&*self.firsts) {
             for index in 0..input.object.section_count() {
-                let Ok(Section { kind: Kind::Loaded { content: Content::Bytes(bytes), .. }, .. }) =
-                    input.object.section(index)
-                else {
-                    continue;
-                };
+                let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
+                let Some(Content::Bytes(bytes)) = kind.content() else { continue };
                 let number = (first.section + index) as u32;
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.get_mut(segment) else { continue };

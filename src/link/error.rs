@@ -50,6 +50,18 @@ pub enum Cause<'a> {
     SlotAddend(Reloc, i64),
     /// The relocation is known, but what it asks for cannot be had from a linker.
     Unsupported(Reloc),
+    /// The relocation is for thread-local storage, which the options do not provide for.
+    NoTls(Reloc),
+    /// The relocation is for thread-local storage, and its symbol is no thread-local variable of these objects.
+    NotThreadLocal(Reloc),
+    /// The relocation is not for thread-local storage, and its symbol is a thread-local variable.
+    ThreadLocal(Reloc),
+    /// The relocation wants a fixed offset from the thread pointer, and the threads run other images besides.
+    FixedOffset(Reloc),
+    /// The relocation is for a TLS descriptor, and no object defines the function that it is to call.
+    NoDescriptorResolver(Reloc),
+    /// `.tbss` was to be placed, which follows `.tdata`: both are copied as one.
+    TornTemplate,
     /// A relocation refers to a symbol that is not in its object.
     SymbolIndex(usize),
     /// A relocation refers to a symbol in a section that is not loaded.
@@ -200,6 +212,25 @@ impl fmt::Display for Cause<'_> {
                 unsupported(*reloc).map_or(Ok(()), |why| write!(f, ": {why}"))
             }
             Self::NotAbsolute => write!(f, "what replaces an instruction must be a number, an absolute symbol"),
+            Self::NoTls(reloc) => write!(f, "{} needs thread-local storage, which is not provided for", reloc.name()),
+            Self::NotThreadLocal(reloc) => {
+                write!(f, "{} needs a thread-local variable, and no object defines one of the name", reloc.name())
+            }
+            Self::ThreadLocal(reloc) => {
+                write!(f, "{} needs an address, and a thread-local variable has one in each thread", reloc.name())
+            }
+            Self::FixedOffset(reloc) => {
+                write!(
+                    f,
+                    "{} needs a variable at a fixed offset from the thread pointer, and there is none in a running process; \
+                     recompile with -fPIC",
+                    reloc.name()
+                )
+            }
+            Self::NoDescriptorResolver(reloc) => {
+                write!(f, "{} needs a function for TLS descriptors, and no object defines it", reloc.name())
+            }
+            Self::TornTemplate => write!(f, ".tbss follows .tdata, and cannot be placed by itself"),
             Self::SymbolIndex(index) => write!(f, "symbol {index} is not in the symbol table"),
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),

@@ -1,20 +1,33 @@
 //! What the linker has to know of relocations beyond their table: what each kind refers to.
 
+use super::tls::Access;
+use crate::got::Kind;
 use crate::reloc::{Class, Reloc};
 
 /// Why the linker does not make what the relocation refers to; `None` where it does.
 pub(super) fn unsupported(reloc: Reloc) -> Option<&'static str> {
     match reloc.code() {
         317 => Some("a function tells its value when the program starts"),
-        512..=573 | 1029 => Some("it is of thread-local storage"),
         580..=597 => Some("it is of a pointer that is signed when the program runs"),
         _ => None,
     }
 }
 
-/// Whether `reloc` is to a slot that holds the symbol's address.
-pub(super) fn wants_slot(reloc: Reloc) -> bool {
-    matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some()
+/// Which entry of the GOT `reloc` is to; `None` where it is to none.
+pub(super) fn entry(reloc: Reloc) -> Option<Kind> {
+    match Access::of(reloc) {
+        Some(Access::Entry(kind)) => Some(kind),
+        Some(_) => None,
+        None => (reloc.takes() == Class::Slot || got_offset(reloc).is_some()).then_some(Kind::Gdat),
+    }
+}
+
+/// How many slots an entry takes.
+pub(super) fn slots(kind: Kind) -> usize {
+    match kind {
+        Kind::Gdat | Kind::Gtprel => 1,
+        Kind::Gtlsidx | Kind::Gldm | Kind::Gtlsdesc => 2,
+    }
 }
 
 /// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).

@@ -7,6 +7,7 @@ use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
 use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Segment};
+use super::tls::Template;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -15,6 +16,8 @@ use crate::arena::Prot;
 pub(super) const GOT: usize = 0;
 pub(super) const PLT: usize = 1;
 const COMMON: usize = 2;
+pub(super) const TDATA: usize = 3;
+pub(super) const TBSS: usize = 4;
 
 /// The output section that tells how to unwind.
 const UNWIND: &str = ".eh_frame";
@@ -59,6 +62,10 @@ impl<'t, 'data> Layout<'t, 'data> {
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
         layout.push(Output { name: "COMMON", prot: Prot::ReadWrite, ..Output::default() })?;
+        for name in [".tdata", ".tbss"] {
+            let (prot, step) = (Prot::ReadWrite, order::TEMPLATE);
+            layout.push(Output { name, prot, step, is_thread_local: true, ..Output::default() })?;
+        }
         Ok(layout)
     }
 
@@ -82,9 +89,17 @@ impl<'t, 'data> Layout<'t, 'data> {
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
                 let read = input.object.section(index).map(|section| (section.name, section.kind));
+                let number = first.section + index;
                 let done = match read {
+                    Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((name, Kind::Loaded { prot, align, content })) => {
-                        self.append(first.section + index, output_name(name), prot, align, content)?;
+                        let output = self.output_for(output_name(name), prot)?;
+                        self.append(number, output, align, content)?;
+                        Ok(())
+                    }
+                    Ok((_, Kind::ThreadLocal { align, content })) => {
+                        let output = if matches!(content, Content::Bytes(_)) { TDATA } else { TBSS };
+                        self.append(number, output as u32, align, content)?;
                         Ok(())
                     }
                     Ok((_, Kind::Group { key, count, alike })) => {
@@ -107,7 +122,16 @@ impl<'t, 'data> Layout<'t, 'data> {
                 }
             }
         }
+        self.align_template();
         self.end_unwind()
+    }
+
+    /// A thread's block is aligned as both parts of it are: so is the template.
+    fn align_template(&mut self) {
+        let align = self.template().align;
+        if let Some(data) = self.table.get_mut(TDATA) {
+            data.align = align;
+        }
     }
 
     /// Marks the members of a group that another object has.
@@ -143,21 +167,8 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    /// Appends the input section numbered `section` to the output section `name`.
-    fn append(
-        &mut self,
-        section: usize,
-        name: &'data str,
-        prot: Prot,
-        align: u64,
-        content: Content<'_>,
-    ) -> Result<(), Fatal> {
-        if self.placed.get(section).is_some_and(|placed| placed.output == LEFT_OUT) {
-            return Ok(());
-        }
-        if !align.is_power_of_two() {
-            return Err(Cause::Alignment(align).into());
-        }
+    /// The number of the output section `name` of that protection; a new one where there is none.
+    fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;
@@ -165,6 +176,14 @@ impl<'t, 'data> Layout<'t, 'data> {
         *bucket = number;
         if number == new {
             self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
+        }
+        Ok(number)
+    }
+
+    /// Appends the input section numbered `section` to the output section numbered `number`.
+    fn append(&mut self, section: usize, number: u32, align: u64, content: Content<'_>) -> Result<(), Fatal> {
+        if !align.is_power_of_two() {
+            return Err(Cause::Alignment(align).into());
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
@@ -208,6 +227,16 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// The output section of the veneers.
     pub(super) fn plt(&self) -> Output<'data> {
         self.table.get(PLT).copied().unwrap_or_default()
+    }
+
+    /// How a thread's block begins.
+    pub(super) fn template(&self) -> Template {
+        Template::of(self.outputs())
+    }
+
+    /// Whether the input section numbered `section` is part of the template.
+    pub(super) fn is_thread_local(&self, section: u32) -> bool {
+        self.section(section).is_some_and(|(output, _)| output.is_thread_local)
     }
 
     /// The output section of common symbols.

@@ -2,6 +2,7 @@
 
 use super::order::array_of;
 use super::tables::Output;
+use super::tls::Template;
 use crate::addr::Addr;
 
 /// What a linker-made symbol stands for.
@@ -9,6 +10,14 @@ use crate::addr::Addr;
 pub(super) enum Made<'a> {
     /// The base of the GOT (AAELF64 5.7.9).
     Got,
+    /// The start of the template of thread-local storage, as a thread-local variable.
+    Tls,
+    /// The start of the template as it lies in the image; and in bytes, what of it is no zeros, all of it, and the distance of
+    /// a thread's block from the thread pointer.
+    TemplateStart,
+    TemplateInFile,
+    TemplateSize,
+    TcbOffset,
     /// The lowest address of the image.
     Image,
     /// The start of an output section, or of the image where there is none of that name.
@@ -24,6 +33,12 @@ pub(super) enum Made<'a> {
 pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>> {
     Some(match name {
         "_GLOBAL_OFFSET_TABLE_" => Made::Got,
+        "_TLS_MODULE_BASE_" => Made::Tls,
+        // What a start routine needs, named as picolibc names it.
+        "__tdata_start" => Made::TemplateStart,
+        "__tdata_size" => Made::TemplateInFile,
+        "__tls_size" => Made::TemplateSize,
+        "__arm64_tls_tcb_offset" => Made::TcbOffset,
         // Of no meaning but that it is the image's own; code refers to it, so it is near code.
         "__dso_handle" => Made::Start(".text"),
         // The same in Mach-O, where names of C have one underscore more.
@@ -56,13 +71,17 @@ impl Made<'_> {
         let used = || outputs.iter().filter(|output| output.size > 0);
         let image = used().map(|output| output.addr).min().unwrap_or(got);
         let find = |name| used().filter(move |output| output.name == name || array_of(output.name) == Some(name));
-        let end = |output: &Output<'_>| output.addr.plus(output.size.cast_signed());
+        let template = Template::of(outputs);
         match self {
             Self::Got => got,
+            Self::Tls | Self::TemplateStart => template.addr,
+            Self::TemplateInFile => Addr::new(template.in_file),
+            Self::TemplateSize => Addr::new(template.size),
+            Self::TcbOffset => Addr::new(template.tcb_offset()),
             Self::Image => image,
             Self::Start(name) => find(name).map(|output| output.addr).min().unwrap_or(image),
-            Self::Stop(name) => find(name).map(end).max().unwrap_or(image),
-            Self::End => used().map(end).max().unwrap_or(image),
+            Self::Stop(name) => find(name).map(Output::end).max().unwrap_or(image),
+            Self::End => used().map(Output::end).max().unwrap_or(image),
         }
     }
 }

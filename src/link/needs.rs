@@ -3,9 +3,10 @@
 use super::Input;
 use super::indirect::CELLS;
 use super::isles::STRIDE;
-use super::kinds::{is_call, is_near_slot, wants_slot};
-use super::object::{Binding, Definition, Kind, Object};
+use super::kinds::{entry, is_call, is_near_slot, slots};
+use super::object::{self, Binding, Definition, Object};
 use crate::arena::Prot;
+use crate::got::Kind;
 use crate::reloc::Remedy;
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices.
@@ -38,10 +39,12 @@ pub struct Needs {
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
 /// for the plan to report.
 pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
-    // Beyond the objects' own output sections: the GOT, the veneers, and room for common symbols.
-    let mut needs = Needs { objects: inputs.len(), outputs: 3, segments: 3 + pins, ..Needs::default() };
+    // Beyond the objects' own output sections: the GOT, the veneers, room for common symbols, and the two parts of what the
+    // blocks of threads begin as.
+    let mut needs = Needs { objects: inputs.len(), outputs: 5, segments: 3 + pins, ..Needs::default() };
     let (mut globals, mut indirect) = (0, 0);
     let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut thread_local = 0_usize;
     // Executable input sections, those with conditional branches, and the bytes of all.
     let (mut pieces, mut hops, mut text) = (0_usize, 0_usize, 0_u64);
     for Input { object, .. } in inputs {
@@ -54,18 +57,22 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         }
         for section in 0..object.section_count() {
             match object.section(section).map(|section| section.kind) {
-                Ok(Kind::Loaded { prot, align, content }) => {
+                Ok(object::Kind::Loaded { prot, align, content }) => {
                     needs.outputs += 1;
                     if prot == Prot::ReadExec {
                         pieces += 1;
                         text = text.saturating_add(content.size()).saturating_add(align);
                     }
                 }
-                Ok(Kind::Group { .. }) => needs.groups += 2,
-                Ok(Kind::Relocations { count, .. }) => {
+                Ok(object::Kind::Group { .. }) => needs.groups += 2,
+                Ok(object::Kind::Relocations { count, .. }) => {
                     let mut has_hop = false;
                     for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
-                        to_slot += usize::from(wants_slot(relocation.reloc));
+                        match entry(relocation.reloc) {
+                            Some(Kind::Gdat) => to_slot += 1,
+                            Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
+                            None => {}
+                        }
                         near += usize::from(is_near_slot(relocation.reloc));
                         calls += usize::from(is_call(relocation.reloc));
                         others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
@@ -82,6 +89,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
     needs.slots = (to_slot + calls).min(needs.symbols + near) + indirect;
+    // It may have two entries of two slots and one of one for thread-local storage, which is all that one access takes; all
+    // share one entry more, and the first pair begins at an even slot.
+    needs.slots += thread_local.min(needs.symbols.saturating_mul(5).saturating_add(2)).saturating_add(1);
     // One at the end of all text; each other is behind an input section. Behind one with conditional branches, at the end of
     // what is pinned, and up to two for each stride: an island and the next but one are further apart than that.
     let strides = usize::try_from(text / STRIDE).unwrap_or(usize::MAX).saturating_mul(2);

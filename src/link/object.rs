@@ -63,6 +63,13 @@ pub enum Kind<'data> {
         /// What it holds.
         content: Content<'data>,
     },
+    /// Part of what the block of every thread begins as, in an order of its own: bytes before zeros.
+    ThreadLocal {
+        /// What its address must be a multiple of, in bytes: a power of two.
+        align: u64,
+        /// What it holds.
+        content: Content<'data>,
+    },
     /// Relocations to be applied to the section `of`.
     Relocations {
         /// The section they change.
@@ -93,6 +100,16 @@ pub enum Alike<'data> {
     Size(u64),
     /// These bytes (COFF, `IMAGE_COMDAT_SELECT_EXACT_MATCH`).
     Bytes(&'data [u8]),
+}
+
+impl<'data> Kind<'data> {
+    /// What it holds; `None` where it is not part of the program.
+    pub const fn content(&self) -> Option<Content<'data>> {
+        match *self {
+            Self::Loaded { content, .. } | Self::ThreadLocal { content, .. } => Some(content),
+            Self::Relocations { .. } | Self::Group { .. } | Self::Ignored => None,
+        }
+    }
 }
 
 /// What a loaded section holds.

@@ -35,6 +35,8 @@ pub(super) struct Step(u32);
 pub(super) const FIRST: Step = Step(0);
 /// All that is neither below.
 const PLAIN: Step = FIRST;
+/// What the blocks of thread-local storage begin as: bytes, then zeros of their own.
+pub(super) const TEMPLATE: Step = Step(u32::MAX - 3);
 /// Zeros, which a file need not hold.
 pub(super) const ZEROS: Step = Step(u32::MAX - 2);
 /// The veneers, whose number is known last.

@@ -4,13 +4,13 @@
 //! segment    output sections, in the order of the inputs
 //! read-exec  .text ... .plt            the veneers last: how many there are is known last
 //! read       .rodata .eh_frame ...
-//! read-write .got .data ... .init_array.1 ... .init_array .bss
+//! read-write .got .data ... .init_array.1 ... .init_array .tdata .tbss .bss
 //!                                      zeros last: a file need not hold them
 //! ```
 
 use super::error::{Cause, Failure, Fatal};
 use super::isles::CELL;
-use super::layout::{GOT, Layout, PLT};
+use super::layout::{GOT, Layout, PLT, TBSS, TDATA};
 use super::order::{self, Step};
 use super::tables::{NONE, Output, Segment};
 use super::{Pin, Report, Request};
@@ -139,7 +139,20 @@ impl<'data> Layout<'_, 'data> {
         if !pin.addr.is_aligned_to(output.align) {
             report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
         }
-        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size: output.size, in_file: 0 })?;
+        // The template is one piece, known by its first part.
+        let [data, zeros] = [TDATA, TBSS].map(|number| self.table.get(number).copied().unwrap_or_default());
+        let mut size = output.size;
+        if number == Some(TBSS) && data.size > 0 {
+            return Err(Cause::TornTemplate.into());
+        }
+        if number == Some(TDATA) && zeros.segment == NONE {
+            let offset = data.size.checked_next_multiple_of(zeros.align).ok_or(Cause::TooBig)?;
+            size = offset.checked_add(zeros.size).ok_or(Cause::TooBig)?;
+            if let Some(zeros) = self.table.get_mut(TBSS) {
+                (zeros.addr, zeros.segment) = (pin.addr.plus(offset.cast_signed()), self.segment_count as u32);
+            }
+        }
+        let segment = self.open(Segment { prot: output.prot, addr: pin.addr, size, in_file: 0 })?;
         if let Some(output) = number.and_then(|number| self.table.get_mut(number)) {
             (output.addr, output.segment) = (pin.addr, segment);
         }
@@ -216,7 +229,7 @@ impl<'data> Layout<'_, 'data> {
 fn order_of(number: u32, output: &Output<'_>) -> Step {
     match number as usize {
         PLT => order::VENEERS,
-        _ if output.zeros => order::ZEROS,
+        _ if output.zeros && !output.is_thread_local => order::ZEROS,
         _ => output.step,
     }
 }

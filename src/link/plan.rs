@@ -10,6 +10,7 @@ use super::route::{Action, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Tables};
+use super::tls::{Threads, Tls};
 use super::walk::{Site, for_each_relocation};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
@@ -91,6 +92,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let indirect = indirect::count(inputs, &symbols, policy, report);
         counts.slots += near_slots + indirect.slots;
         counts.cells += indirect.cells;
+        if counts.has_pairs {
+            // A pair begins at an even slot, so one may be left over.
+            counts.slots = counts.slots.next_multiple_of(2);
+        }
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
@@ -104,10 +109,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
-        let router = Router { got, isles, policy, margin: 0 };
+        let router = Router { got, isles, policy, threads: None, margin: 0 };
         let mut plan = Self { inputs, firsts, symbols, layout, router, endian, summary: Summary::default() };
+        plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
+            plan.router.threads = plan.threads(options.tls);
         } else {
             let room = plan.layout.plt_room().min((counts.cells + counts.spare) as u64);
             plan.router.isles.give(room as u32);
@@ -120,6 +127,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         plan.layout.check_overlap(report)?;
         plan.count();
         Ok(plan)
+    }
+
+    /// What is known of threads, as long as nothing moves.
+    fn threads(&self, tls: Tls<'_>) -> Option<Threads> {
+        Threads::new(tls, self.layout.template(), |name| self.find(name))
     }
 
     /// Routes every relocation, and checks that it fits what it is given.
@@ -135,7 +147,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
-                Ok(action) => summary.rungs.count(action),
+                Ok(action) => summary.rungs.count(reference.reloc, action),
                 Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
                     if let Some((given, most)) = layout.shortage() =>
                 {

@@ -7,6 +7,7 @@ use super::kinds::{Base, got_offset, is_call, is_near_slot};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
+use super::tls::{Access, Threads};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
@@ -36,6 +37,8 @@ pub(super) struct Reference<'a> {
     pub(super) addr: Addr,
     /// `A`.
     pub(super) addend: i64,
+    /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
+    pub(super) is_measured: bool,
 }
 
 /// What is done at the place.
@@ -57,6 +60,8 @@ pub(super) struct Router<'t> {
     pub(super) got: Got<&'t mut [got::Entry]>,
     pub(super) isles: Isles<'t>,
     pub(super) policy: Policy,
+    /// `None` where thread-local storage is refused.
+    pub(super) threads: Option<Threads>,
     /// Bytes by which a place and its target may still move against each other.
     pub(super) margin: i64,
 }
@@ -99,7 +104,10 @@ impl Router<'_> {
 
     /// What the ABI says that the relocation is given.
     fn value(&mut self, reference: &Reference<'_>) -> Result<Value, Cause<'static>> {
-        let Reference { reloc, addr, addend, got, .. } = *reference;
+        let Reference { reloc, addr, addend, got, is_measured, .. } = *reference;
+        if let Some(access) = Access::of(reloc).filter(|_| !is_measured) {
+            return self.thread_local(reference, access);
+        }
         let target = addr.plus(addend);
         Ok(match reloc.takes() {
             Class::Addr if reloc.is_pc_relative() => {

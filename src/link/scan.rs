@@ -2,7 +2,7 @@
 
 use super::error::{Cause, Failure};
 use super::isles::STRIDE;
-use super::kinds::{is_near_slot, wants_slot};
+use super::kinds::{entry, is_near_slot, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
 use super::object::Object;
 use super::policy::Policy;
@@ -13,14 +13,17 @@ use super::walk::for_each_relocation;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::arena::Prot;
+use crate::got::Kind;
 use crate::reloc::{Reloc, Remedy};
 use core::mem::replace;
 
 /// What the plan needs room for, at the most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
-    /// Distinct symbols that want a slot.
+    /// Slots of distinct entries.
     pub(super) slots: usize,
+    /// Whether some of them take two, side by side.
+    pub(super) has_pairs: bool,
     /// Cells, where the segments lie side by side.
     pub(super) cells: usize,
     /// Cells more, where they lie apart.
@@ -39,6 +42,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
+    let mut has_module = false;
     let spans = Spans::of(layout, slots);
     for_each_relocation(inputs, firsts, |site| {
         let site = match site {
@@ -50,7 +54,8 @@ pub(super) fn scan<'data, O: Object<'data>>(
                 let Reference { reloc, base, number, target, addend, section, .. } = reference;
                 let through_slot = through_slot(reloc, target, addend, policy);
                 // A slot near another base than the first is counted already.
-                let wants_slot = wants_slot(reloc) && !(is_near_slot(reloc) && base > 0);
+                let entry = entry(reloc).filter(|_| !is_near_slot(reloc) || base == 0);
+                let entry = if through_slot { Some(Kind::Gdat) } else { entry };
                 if policy.execute_only && reads_text(&reference, layout) {
                     return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
                 }
@@ -58,8 +63,13 @@ pub(super) fn scan<'data, O: Object<'data>>(
                     reloc.remedy().filter(|&remedy| policy.allows(remedy) && !refers_to_nothing(reloc, target));
                 let lies = spans.lies(&reference, layout);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
-                if (through_slot || wants_slot) && !replace(&mut target.slot, true) {
-                    counts.slots += 1;
+                counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
+                match entry {
+                    // One for all.
+                    Some(Kind::Gldm) if replace(&mut has_module, true) => {}
+                    Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
+                    Some(kind) => counts.slots += target.count(kind),
+                    None => {}
                 }
                 if through_slot {
                     // One veneer for all, but where there are several islands, or another slot near another base.
@@ -155,7 +165,7 @@ impl Spans {
     fn lies(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Lies {
         let Reference { reloc, place, section, target, addr, addend, .. } = *reference;
         let to = match target.state {
-            _ if wants_slot(reloc) => Some(GOT),
+            _ if entry(reloc).is_some() => Some(GOT),
             State::Defined if target.indirect => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),

@@ -1,7 +1,8 @@
 //! A plan in numbers: what was checked, and by which rung of the rescue each reference goes.
 
+use super::kinds::entry;
 use super::route::Action;
-use crate::reloc::{Remedy, Value};
+use crate::reloc::{Reloc, Remedy};
 use core::fmt;
 
 /// A plan in numbers.
@@ -42,10 +43,10 @@ pub struct Rungs {
 
 impl Rungs {
     /// Counts what is done for a reference.
-    pub(super) fn count(&mut self, action: Action) {
+    pub(super) fn count(&mut self, reloc: Reloc, action: Action) {
         let rung = match action {
-            Action::Patch(Value::Addr(_)) => &mut self.direct,
-            Action::Patch(Value::Slot(_) | Value::Offset(_)) => &mut self.slot,
+            Action::Patch(_) if entry(reloc).is_some() => &mut self.slot,
+            Action::Patch(_) => &mut self.direct,
             Action::Lead(_, Remedy::Hop) => &mut self.hop,
             Action::Lead(..) => &mut self.veneer,
             Action::Replace(_) => &mut self.nothing,

@@ -122,7 +122,11 @@ impl<'t> Symbols<'t> {
             let name = target_name(inputs, self.targets, number as u32);
             let Some(target) = self.targets.get_mut(number) else { continue };
             if let Some(made) = made(name, |section| layout.has(section)) {
-                target.state = if made == Made::Got { State::GotBase } else { State::Made };
+                target.state = match made {
+                    Made::Got => State::GotBase,
+                    Made::Tls => State::TlsBase,
+                    _ => State::Made,
+                };
             } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
                 (target.state, target.addr) = (State::External, addr);
             } else if target.weak {
@@ -173,6 +177,7 @@ impl<'t> Symbols<'t> {
                 },
                 State::Common => target.addr = layout.common().addr.plus(offset),
                 State::GotBase => target.addr = layout.got().addr,
+                State::TlsBase => target.addr = layout.template().addr,
                 State::Made => {
                     // Which sections there are was asked when it was resolved.
                     let made = made(target_name(inputs, self.targets, number as u32), |_| true);

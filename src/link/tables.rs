@@ -1,9 +1,11 @@
 //! The tables that linking needs, lent by the caller, and what is in them.
 
 use super::isles::{CELL, Isle};
+use super::kinds::slots;
 use super::order::{self, Step};
 use crate::addr::Addr;
 use crate::arena::Prot;
+use crate::got::Kind;
 use crate::{got, veneer};
 
 /// The tables, as slices: of arrays, of a static, of a `Vec`. Their content does not matter before.
@@ -85,8 +87,8 @@ pub struct Target {
     pub(super) function: bool,
     /// What is defined is the function that tells where the one is that is meant.
     pub(super) indirect: bool,
-    /// A slot of the GOT is counted for it.
-    pub(super) slot: bool,
+    /// The kinds of entries of the GOT that are counted for it, a bit each.
+    pub(super) entries: u8,
     /// A veneer to that slot is counted for it.
     pub(super) veneer: bool,
     /// Reported undefined.
@@ -94,6 +96,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// Counts an entry of the GOT for it, unless there is one of the kind: so many slots more.
+    pub(super) fn count(&mut self, kind: Kind) -> usize {
+        let before = self.entries;
+        self.entries |= 1 << kind as u8;
+        if self.entries == before { 0 } else { slots(kind) }
+    }
+
     pub(super) fn has_addr(&self) -> bool {
         matches!(self.state, State::Defined | State::Common | State::Absolute | State::External)
             || matches!(self.state, State::Made | State::GotBase)
@@ -122,6 +131,8 @@ pub(super) enum State {
     Made,
     /// No object: it is the base of the GOT, of each object its own.
     GotBase,
+    /// No object: it is the start of the template of thread-local storage.
+    TlsBase,
     /// A section that is not loaded.
     NotLoaded,
     /// Nothing, which is lawful for a weak symbol.
@@ -140,6 +151,8 @@ pub struct Output<'data> {
     /// When it is placed, among those of its protection.
     pub(super) step: Step,
     pub(super) zeros: bool,
+    /// It is part of the template of thread-local storage.
+    pub(super) is_thread_local: bool,
     /// It lies where the caller says.
     pub(super) is_pinned: bool,
     /// Of an executable one, the last of its input sections and the one before that, or [`NONE`]; and the bytes from its start
@@ -199,6 +212,16 @@ impl Output<'_> {
         self.align
     }
 
+    /// The address after its last byte.
+    pub(super) fn end(&self) -> Addr {
+        self.addr.plus(self.size.cast_signed())
+    }
+
+    /// Whether it is `.tdata` or `.tbss`: what a thread's block begins as ([`Template`](super::Template)).
+    pub fn is_thread_local(&self) -> bool {
+        self.is_thread_local
+    }
+
     /// Whether it is all zeros, which a file need not hold.
     pub fn is_zeros(&self) -> bool {
         self.zeros
@@ -221,6 +244,7 @@ impl Default for Output<'_> {
             segment: NONE,
             step: order::FIRST,
             zeros: true,
+            is_thread_local: false,
             is_pinned: false,
             last: NONE,
             last_but_one: NONE,

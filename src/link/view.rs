@@ -6,7 +6,7 @@ use super::object::{Definition, Object, Symbol};
 use super::plan::Plan;
 use super::symbols::target_name;
 use super::tables::{Output, Segment, State, Target};
-use super::{Located, Summary, bases};
+use super::{Located, Summary, Template, bases};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
 use crate::patch::Endian;
@@ -34,6 +34,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         self.layout.outputs()
     }
 
+    /// How the block of thread-local storage of every thread begins; `None` where there are no thread-local variables.
+    pub fn template(&self) -> Option<Template> {
+        Some(self.layout.template()).filter(|template| template.size > 0)
+    }
+
     /// Where the functions of `.init_array` lie, say, one address each, in the order of their priorities; `None` where there
     /// are none. So for `.preinit_array`, `.fini_array`, `.ctors` and `.dtors`.
     pub fn array(&self, name: &str) -> Option<Range<Addr>> {
@@ -42,7 +47,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         Some(at(start)..at(stop)).filter(|range| !range.is_empty())
     }
 
-    /// The address of the global symbol `name`.
+    /// The address of the global symbol `name`; of a thread-local variable, where its first value lies in the
+    /// [template](Self::template).
     pub fn find(&self, name: &str) -> Option<Addr> {
         let number = self.symbols.find(self.inputs, name)?;
         let target = self.symbols.targets().get(number as usize)?;

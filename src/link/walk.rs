@@ -7,6 +7,7 @@ use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Sect
 use super::route::Reference;
 use super::symbols::{Symbols, target_name};
 use super::tables::{First, State, Target};
+use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::patch::{self, Endian};
@@ -37,7 +38,7 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
         for table in 0..object.section_count() {
             let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = object.section(table) else { continue };
             let Ok(section) = object.section(of) else { continue };
-            let Kind::Loaded { content, .. } = section.kind else { continue };
+            let Some(content) = section.kind.content() else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
             let endian = object.endian();
@@ -84,6 +85,19 @@ impl<'data> Site<'data> {
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
+        let is_measured = origin == Origin::Section;
+        let is_thread_local = match target.state {
+            State::Defined => layout.is_thread_local(target.section),
+            State::TlsBase => true,
+            // Whatever is wanted is not there.
+            State::Null | State::LeftOut => Access::of(reloc).is_some(),
+            _ => false,
+        };
+        match (Access::of(reloc).filter(|_| !is_measured), is_thread_local) {
+            (Some(_), false) => return Err(Some(Cause::NotThreadLocal(reloc))),
+            (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
+            _ => {}
+        }
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
         let place = start.plus(offset.cast_signed());
@@ -94,7 +108,21 @@ impl<'data> Site<'data> {
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
         let isle = layout.isle_after(section);
         let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
-        Ok(Reference { reloc, place, section, isle, moved, target_moved, base, got, target, number, addr, addend })
+        Ok(Reference {
+            reloc,
+            place,
+            section,
+            isle,
+            moved,
+            target_moved,
+            base,
+            got,
+            target,
+            number,
+            addr,
+            addend,
+            is_measured,
+        })
     }
 
     /// `addr`, which is the target's, measured from `origin`.

@@ -48,10 +48,13 @@ impl Symbols {
             kept.push((size > 0).then_some(outputs.len()));
             outputs.extend((size > 0).then_some(Output { name, addr, size, prot }));
         }
+        // What stands in the template is no thread's variable.
+        let is_thread_local = |output: usize| plan.outputs().get(output).is_some_and(|output| output.is_thread_local());
+        let symbols = || plan.symbols().filter(|found| !found.output.is_some_and(is_thread_local));
         let is_global = |found: &Located<'_>| found.symbol.binding != Binding::Local;
-        let globals = plan.symbols().filter(is_global);
+        let globals = symbols().filter(is_global);
         let globals = globals.map(|found| (found.symbol.name.to_string(), found.addr)).collect();
-        let named = plan.symbols().filter_map(|found| {
+        let named = symbols().filter_map(|found| {
             let (Located { symbol, addr, .. }, output) = (found, kept.get(found.output?)?);
             let matters = symbol.size > 0 || symbol.function || is_global(&found);
             matters.then(|| Named {

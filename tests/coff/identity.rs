@@ -73,7 +73,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
         pins.insert("COMMON", bss + common);
     }
     let pins: Vec<Pin<'_>> = pins.into_iter().map(|(section, addr)| Pin { section, addr: Addr::new(addr) }).collect();
-    let options = Options { pins: &pins, policy: Policy::NO_RESCUE };
+    let options = Options { pins: &pins, policy: Policy::NO_RESCUE, ..Options::default() };
     let mut storage = Storage::new(measure(&inputs, pins.len()));
     let mut lines = Vec::new();
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());

@@ -159,7 +159,7 @@ fn errors(bytes: &[u8]) -> Vec<ObjectError> {
             Ok(Kind::Group { count, .. }) => {
                 errors.extend((0..count).filter_map(|index| object.member(section, index).err()));
             }
-            Ok(Kind::Loaded { .. } | Kind::Ignored) => {}
+            Ok(Kind::Loaded { .. } | Kind::ThreadLocal { .. } | Kind::Ignored) => {}
             Err(error) => errors.push(error),
         }
     }

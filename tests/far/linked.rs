@@ -148,7 +148,7 @@ mod here {
         for way in ways {
             let mut refusals = Vec::new();
             let report = &mut |failure: &Failure<'_>| refusals.push(Refusal::of(failure));
-            let options = Options { pins: &pins(&way), policy };
+            let options = Options { pins: &pins(&way), policy, ..Options::default() };
             match Image::load(&reservation, &inputs, &options, &mut |name| resolve(&way, name), report) {
                 Ok(image) => return (image, way),
                 // Somebody has an address already.

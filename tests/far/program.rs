@@ -4,7 +4,7 @@ use crate::linked::{File, files, link};
 use crate::objects::VARIANTS;
 use crate::{DISTANCES, TEXT};
 use aarch64_reloc::addr::Addr;
-use aarch64_reloc::link::{Options, Pin, Policy, Request, Summary};
+use aarch64_reloc::link::{Options, Pin, Request, Summary};
 
 /// The program, compiled in this way.
 fn program(variant: &str) -> Vec<File> {
@@ -64,7 +64,7 @@ fn every_program_is_linked_far_from_itself() {
         let names = outputs(&files);
         for distance in DISTANCES {
             let pins = Spread { text: TEXT, distance, end: 1 << 47 }.pins(&names);
-            let options = Options { pins: &pins, policy: Policy::ALL };
+            let options = Options { pins: &pins, ..Options::default() };
             // The library is far from everything, too; what a program may do without, no library has.
             let resolve = |name: &str| (!name.ends_with("nowhere")).then_some(Addr::new(0x7fff_0000_0000));
             let linked = link(&files, &options, &resolve, |_| Ok::<_, ()>(Addr::new(0x1_0000)));

@@ -53,7 +53,9 @@ impl Layout {
         let files = set.files();
         let pins = self.pins(set.sections);
         // What is not pinned is empty.
-        link(&files, &Options { pins: &pins, policy }, &|name| self.resolve(name), |_| Ok::<_, ()>(Addr::new(0x1_0000)))
+        link(&files, &Options { pins: &pins, policy, ..Options::default() }, &|name| self.resolve(name), |_| {
+            Ok::<_, ()>(Addr::new(0x1_0000))
+        })
     }
 }
 

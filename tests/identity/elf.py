@@ -7,9 +7,7 @@ SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS = 1, 2, 4, 
 SHN_UNDEF, SHN_COMMON = 0, 0xFFF2
 GRP_COMDAT = 1
 STRONG = {1, 10}
-STB_LOCAL, STT_OBJECT, STT_TLS, STT_GNU_IFUNC = 0, 1, 6, 10
-# TLSGD to TLSDESC, and TLS_DTPREL.
-TLS_KINDS = {*range(512, 574), 1029}
+STB_LOCAL, STT_TLS, STT_GNU_IFUNC = 0, 6, 10
 
 
 class Section:
@@ -96,27 +94,6 @@ class Elf:
             if section.index in dropped or section.type == SHT_RELA and section.info in dropped:
                 section.type = section.flags = 0
                 self.pack("IQ", section.header + 4, 0, 0)
-
-    def drop_tls(self):
-        """Makes thread-local variables plain ones, and relocations for them R_AARCH64_NONE; says how many those are."""
-        dropped = 0
-        for section in self.sections:
-            if section.flags & SHF_TLS:
-                section.flags &= ~SHF_TLS
-                self.pack("Q", section.header + 8, section.flags)
-            if section.type == SHT_RELA:
-                for at in range(section.offset, section.offset + section.size, 24):
-                    (code,) = self._unpack("I", at + self._type)
-                    if code in TLS_KINDS:
-                        self.pack("I", at + self._type, 0)
-                        dropped += 1
-                section.data = self.data[section.offset : section.offset + section.size]
-            if section.type == SHT_SYMTAB:
-                for index, at in enumerate(range(section.offset, section.offset + section.size, 24)):
-                    if self.symbols[index].type == STT_TLS:
-                        self.symbols[index].type = STT_OBJECT
-                        self.data[at + 4] = self.symbols[index].bind << 4 | STT_OBJECT
-        return dropped
 
     def clear_flags(self, flags):
         """Clears section flags, in memory and in the file's bytes."""

@@ -26,8 +26,8 @@ echo '|---|---:|---:|---:|---:|---:|---:|---:|'
 for library in libz liblua5.4 libpng16 libzstd libgmp libsqlite3 libcrypto; do
     compare $library "$arm64/$library.a"
 done
-compare libstdc++ --without-tls /usr/lib/gcc-cross/aarch64-linux-gnu/*/libstdc++.a
-compare 'libcore, liballoc, libstd' --without-tls "$rust"/libcore-*.rlib "$rust"/liballoc-*.rlib "$rust"/libstd-*.rlib
+compare libstdc++ /usr/lib/gcc-cross/aarch64-linux-gnu/*/libstdc++.a
+compare 'libcore, liballoc, libstd' "$rust"/libcore-*.rlib "$rust"/liballoc-*.rlib "$rust"/libstd-*.rlib
 echo
 echo '| relocation | compared |'
 echo '|---|---:|'
