@@ -118,7 +118,9 @@ mod in_process {
             for distance in DISTANCES {
                 let spreads = (0..64).map(|nth| Spread { text: TEXT + (nth << 26), distance, end: 1 << 47 });
                 let pins = |spread: &Spread| spread.pins(&names);
-                let (image, _) = load(&files, Policy::ALL, spreads, pins, |_, name| symbol(name).map(Addr::new));
+                let (image, _) = load(&files, aarch64_reloc::link::Policy::ALL, spreads, pins, |_, name| {
+                    symbol(name).map(Addr::new)
+                });
                 check(image.summary(), variant);
                 // SAFETY: the objects define `main`, and `image` lives until it has returned.
                 let main: Main = unsafe { image.function(image.symbol("main").unwrap()) }.unwrap();
