@@ -80,7 +80,7 @@ impl<'data> Object<'data> for Long<'data> {
                 Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(bytes) }
             }
         };
-        Ok(Section { name: ".text", kind })
+        Ok(Section::new(".text", kind))
     }
 
     /// First the function that calls all; then for each of the others its leaf, itself, and its number.
