@@ -202,6 +202,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().relocation(section, index)
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.get().relocation_name(section, index)
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         self.get().member(section, index)
     }

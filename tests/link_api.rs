@@ -1109,7 +1109,8 @@ mod hostile {
 
 #[test]
 fn a_failure_is_one_line_with_its_cause() {
-    let failure = Failure { object: "a.o", place: Some((".text", 4)), symbol: "f", cause: Cause::Undefined };
+    let place = Some((".text", 4));
+    let failure = Failure { object: "a.o", place, relocation: "", symbol: "f", cause: Cause::Undefined };
     assert_eq!(failure.to_string(), "a.o: .text+0x4: undefined (symbol 'f')");
     assert_eq!(Failure { object: "", place: None, ..failure }.to_string(), "undefined (symbol 'f')");
 }

@@ -57,6 +57,10 @@ impl<'data> Object<'data> for Start<'data> {
         self.object.relocation(section, index)
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.object.relocation_name(section, index)
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         self.object.member(section, index)
     }

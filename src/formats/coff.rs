@@ -292,6 +292,11 @@ impl<'data> Object<'data> for Coff<'data> {
         self.file.relocation(header, entry).map_err(refuse)
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        let table = self.header(section).ok().and_then(|(_, _, header)| self.file.relocations(header).ok());
+        table.and_then(|table| table.get(index)).map_or("", relocation::name)
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         let (number, _, _) = self.header(section)?;
         let member = self.comdats.members(number).get(index).and_then(|&(_, member)| self.index_of(member));

@@ -250,6 +250,12 @@ impl<'data> Object<'data> for MachO<'data> {
         self.read_relocation(of, index).map_err(|problem| Part::Relocation(of, index).error(problem))
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        let header = section.checked_sub(self.sections.len()).and_then(|of| self.header(of));
+        let entry = header.and_then(|header| self.relocations(header).ok()?.get(index));
+        entry.map_or("", |entry| relocations::name(entry.info(LE).r_type))
+    }
+
     fn member(&self, section: usize, _index: usize) -> Result<usize, ObjectError> {
         Err(Part::Section(section).error(Problem::Index))
     }

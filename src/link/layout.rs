@@ -114,8 +114,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => Ok(()),
                             Some(kept) => {
                                 if kept != alike {
-                                    let (object, cause) = (input.name, Cause::Unlike);
-                                    report.failure(Failure { object, place: None, symbol: key, cause });
+                                    report.failure(Failure::of_symbol(input.name, key, Cause::Unlike));
                                 }
                                 self.leave_out(&input.object, first, index, count)
                             }

@@ -34,6 +34,11 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+    /// What the file's format calls the relocation at `index` of the section of relocations `section`, for failures:
+    /// `IMAGE_REL_ARM64_BRANCH26`, say. Nothing where it is called as its row is, which is the default.
+    fn relocation_name(&self, _section: usize, _index: usize) -> &'static str {
+        ""
+    }
     /// The index of the section that is member `index` of the group `section`.
     ///
     /// # Errors

@@ -16,7 +16,12 @@ use crate::reloc::Reloc;
 /// A relocation, where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'data> {
-    pub(super) input: &'data str,
+    /// The object's place among the inputs, and its name.
+    object: usize,
+    input: &'data str,
+    /// The section of relocations that it is in, and its index there.
+    table: usize,
+    index: usize,
     pub(super) first: First,
     pub(super) section: Section<'data>,
     /// The number of the section among those of all objects.
@@ -34,17 +39,28 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     firsts: &[First],
     mut visit: impl FnMut(Result<&Site<'data>, (&'data str, ObjectError)>),
 ) {
-    for (Input { name: input, object }, &first) in inputs.iter().zip(firsts) {
-        for table in 0..object.section_count() {
-            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = object.section(table) else { continue };
-            let Ok(section) = object.section(of) else { continue };
+    for (object, (&Input { name: input, object: ref file }, &first)) in inputs.iter().zip(firsts).enumerate() {
+        for table in 0..file.section_count() {
+            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = file.section(table) else { continue };
+            let Ok(section) = file.section(of) else { continue };
             let Some(content) = section.kind.content() else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
-            let endian = object.endian();
+            let endian = file.endian();
             for index in 0..count {
-                match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
+                match file.relocation(table, index) {
+                    Ok(relocation) => visit(Ok(&Site {
+                        object,
+                        input,
+                        table,
+                        index,
+                        first,
+                        section,
+                        number,
+                        bytes,
+                        endian,
+                        relocation,
+                    })),
                     Err(error) => visit(Err((input, error))),
                 }
             }
@@ -174,7 +190,9 @@ impl<'data> Site<'data> {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
         };
-        report.failure(Failure { object: self.input, place, symbol, cause });
+        let object = inputs.get(self.object).map(|input| &input.object);
+        let relocation = object.map_or("", |object| object.relocation_name(self.table, self.index));
+        report.failure(Failure { object: self.input, place, relocation, symbol, cause });
     }
 }
 

@@ -669,7 +669,14 @@ fn failures(files: &[File], base: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
     let options = Options::default();
-    let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| Some(Addr::new(base)), place, report);
+    let plan = Plan::new(
+        &inputs,
+        &options,
+        storage.lend(),
+        &mut |name| (name != "other").then_some(Addr::new(base)),
+        place,
+        report,
+    );
     assert_eq!(plan.is_err(), !lines.is_empty());
     drop(plan);
     lines
@@ -705,8 +712,20 @@ fn addresses_that_do_not_fit_are_refused() {
     let lines = failures(&files, 0x1_4000_0000);
     assert_eq!(lines.len(), 3);
     for (line, offset) in lines.iter().zip([0, 4, 8]) {
-        assert!(line.starts_with(&format!("object: .low+{offset:#x}: R_AARCH64_ABS32 at ")), "{line}");
+        assert!(
+            line.starts_with(&format!("object: .low+{offset:#x}: IMAGE_REL_ARM64_ADDR32: R_AARCH64_ABS32 at ")),
+            "{line}"
+        );
     }
+}
+
+#[test]
+fn failures_name_sections_and_relocations_as_the_file_does() {
+    let mut file = File::new("kinds.obj");
+    file.section(1, header::NAME, u64::from_le_bytes(*b".text$mn"));
+    let lines = failures(&[file], 0x4000_0000);
+    let place = "object: .text$mn+0x0: IMAGE_REL_ARM64_BRANCH26: undefined (symbol 'other')";
+    assert!(lines.iter().any(|line| line == place), "{lines:#?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use object::macho::{self, RelocationInfo, RelocationType, Section64};
 /// A kind of relocation that changes an instruction.
 struct Kind {
     kind: RelocationType,
+    name: &'static str,
     /// What its field `r_pcrel` must say.
     pcrel: bool,
     /// What it may be: the instruction at the place decides.
@@ -34,6 +35,7 @@ macro_rules! kinds {
     ($($kind:ident $pcrel:literal [$($reloc:ident)*];)*) => {
         const KINDS: &[Kind] = &[$(Kind {
             kind: macho::$kind,
+            name: stringify!($kind),
             pcrel: $pcrel,
             relocs: &[$(Reloc::$reloc),*],
             entry: concat!(stringify!($kind), " with a wrong r_pcrel, r_length or r_extern"),
@@ -54,6 +56,18 @@ kinds! {
     // The slot holds the address of a variable's descriptor, as any holds its symbol's.
     ARM64_RELOC_TLVP_LOAD_PAGE21      true  [ADR_GOT_PAGE];
     ARM64_RELOC_TLVP_LOAD_PAGEOFF12   false [LD64_GOT_LO12_NC];
+}
+
+/// What the type `kind` is called; empty where it is unknown.
+pub(super) fn name(kind: RelocationType) -> &'static str {
+    match kind {
+        macho::ARM64_RELOC_UNSIGNED => "ARM64_RELOC_UNSIGNED",
+        macho::ARM64_RELOC_SUBTRACTOR => "ARM64_RELOC_SUBTRACTOR",
+        macho::ARM64_RELOC_POINTER_TO_GOT => "ARM64_RELOC_POINTER_TO_GOT",
+        macho::ARM64_RELOC_ADDEND => "ARM64_RELOC_ADDEND",
+        macho::ARM64_RELOC_AUTHENTICATED_POINTER => "ARM64_RELOC_AUTHENTICATED_POINTER",
+        kind => KINDS.iter().find(|known| known.kind == kind).map_or("", |known| known.name),
+    }
 }
 
 /// `r_length` of 4 bytes, and of 8.
