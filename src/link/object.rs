@@ -226,7 +226,8 @@ pub enum Origin {
     /// Nothing: it is an address.
     #[default]
     Zero,
-    /// The symbol of this index in the same object (Mach-O, `ARM64_RELOC_SUBTRACTOR`).
+    /// The symbol of this index in the same object, where a row measures from its place: that is it instead (Mach-O,
+    /// `ARM64_RELOC_SUBTRACTOR`).
     Symbol(usize),
     /// The first byte of the output section that holds the target (COFF, `IMAGE_REL_ARM64_SECREL`).
     Section,

@@ -37,7 +37,7 @@ pub(super) struct Reference<'a> {
     pub(super) addr: Addr,
     /// `A`.
     pub(super) addend: i64,
-    /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
+    /// `S` is measured from a section's start, or from a symbol: the row is for that, whatever else it is for.
     pub(super) is_measured: bool,
 }
 
@@ -76,7 +76,7 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, place, target, addend, .. } = *reference;
-        if refers_to_nothing(reloc, target) {
+        if !reference.is_measured && refers_to_nothing(reloc, target) {
             return Ok(to_nothing(reference, raw));
         }
         if through_slot(reloc, target, addend, self.policy) {

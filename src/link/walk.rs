@@ -101,7 +101,7 @@ impl<'data> Site<'data> {
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_measured = origin == Origin::Section;
+        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
         let is_thread_local = match target.state {
             State::Defined => layout.is_thread_local(target.section),
             State::TlsBase => true,
@@ -120,7 +120,7 @@ impl<'data> Site<'data> {
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
-        let addr = self.measured(addr, origin, target, symbols, layout)?;
+        let addr = self.measured(addr, place, target, symbols, layout)?;
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
         let isle = layout.isle_after(section);
         let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
@@ -141,15 +141,16 @@ impl<'data> Site<'data> {
         })
     }
 
-    /// `addr`, which is the target's, measured from `origin`.
+    /// `addr`, which is the target's, measured from the origin of the relocation at `place`.
     fn measured(
         &self,
         addr: Addr,
-        origin: Origin,
+        place: Addr,
         target: &Target,
         symbols: &Symbols<'_>,
         layout: &Layout<'_, 'data>,
     ) -> Result<Addr, Option<Cause<'static>>> {
+        let origin = self.relocation.origin;
         let from = match origin {
             Origin::Zero => return Ok(addr),
             Origin::Symbol(index) => {
@@ -157,7 +158,8 @@ impl<'data> Site<'data> {
                 if !other.has_addr() {
                     return Err(Some(Cause::Undefined));
                 }
-                other.addr
+                // Its row will take the place off.
+                Addr::new(other.addr.distance_from(place).cast_unsigned())
             }
             Origin::Image => layout.image,
             Origin::Section | Origin::Number => {

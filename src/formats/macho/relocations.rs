@@ -7,7 +7,8 @@
 //! ARM64_RELOC_SUBTRACTOR  before UNSIGNED: the symbol that its target is measured from
 //! ```
 //!
-//! Data has its addend in place; an instruction none.
+//! Data has its addend in place; an instruction none. A pointer of 4 bytes may be what can be read back with a sign or without:
+//! JITLink takes 0 to 2^32, `ld64.lld` -2^31 to 2^31. A difference of two symbols has a sign, for both.
 
 use super::MachO;
 use super::sections::is_template;
@@ -92,13 +93,14 @@ impl<'data> MachO<'data> {
         }
         // A pair that is none is an error of the entry before.
         let before = index.checked_sub(1).and_then(entry).filter(|before| self.check_pair(before, Some(&own)).is_ok());
-        let (reloc, implicit) = self.translate(header, &own)?;
+        let (mut reloc, implicit) = self.translate(header, &own)?;
         let (symbol, start) = self.target(&own)?;
         let (explicit, origin) = match before {
             Some(RelocationInfo { r_type: macho::ARM64_RELOC_ADDEND, r_symbolnum, .. }) => {
                 (i64::from((r_symbolnum << 8).cast_signed() >> 8), Origin::Zero)
             }
             Some(RelocationInfo { r_type: macho::ARM64_RELOC_SUBTRACTOR, r_symbolnum, .. }) => {
+                reloc = if own.r_length == LONG { Reloc::PREL32 } else { Reloc::PREL64 };
                 (0, Origin::Symbol(r_symbolnum as usize))
             }
             _ if self.is_thread_offset(header, &own) => (0, Origin::Section),
