@@ -3,10 +3,14 @@
 #![cfg(all(feature = "std", feature = "object"))]
 
 mod common;
+#[path = "coff/file.rs"]
+mod file;
 #[path = "coff/identity.rs"]
 mod identity;
 #[path = "coff/mutations.rs"]
 mod mutations;
+#[path = "coff/random.rs"]
+mod random;
 #[path = "coff/reader.rs"]
 mod reader;
 
