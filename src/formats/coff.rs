@@ -22,10 +22,10 @@ use records::Record;
 
 /// A relocatable object in the bytes of its file. Every access is checked; sections and names are not copied.
 ///
-/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. The
-///   constructors of C++ (`.CRT$XCA` to `.CRT$XCZ`) are an output section of their own, `.init_array`; the rest of `.CRT`,
-///   such as the initialisers of C (`.CRT$XI`) and the terminators (`.CRT$XP`, `.CRT$XT`), is data, which nobody calls but a
-///   C runtime that is linked too.
+/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. Of `.CRT`,
+///   the initialisers of C (`.CRT$XI`) go to `.preinit_array`, the constructors of C++ (`.CRT$XC`) to `.init_array`, and the
+///   terminators (`.CRT$XP`, then `.CRT$XT`) to `.dtors`: what is loaded calls them in this order, nulls but for. What an
+///   initialiser of C returns is not asked.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
 /// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.
@@ -195,10 +195,15 @@ fn grouped(name: &str) -> (&str, &str) {
     // The first byte may be a dot itself.
     let cut = name.bytes().skip(1).position(|byte| matches!(byte, b'$' | b'.')).map_or(name.len(), |before| before + 1);
     let (group, order) = name.split_at_checked(cut).unwrap_or((name, ""));
-    match group {
-        ".CRT" if order.starts_with("$XC") => (".init_array", order),
-        _ => (group, order),
-    }
+    let is = |family: &str| group == ".CRT" && order.starts_with(family);
+    let output = match group {
+        _ if is("$XI") => ".preinit_array",
+        _ if is("$XC") => ".init_array",
+        // Called from the first to the last.
+        _ if is("$XP") || is("$XT") => ".dtors",
+        _ => group,
+    };
+    (output, order)
 }
 
 /// Checks that a section of that name is nothing that only the system's loader makes anything of.

@@ -22,9 +22,9 @@ use object::{BigEndian, LittleEndian as LE, U32};
 ///   a section that compilers do not make is called by its own name alone.
 /// - A section is one piece: atoms are not told apart (`MH_SUBSECTIONS_VIA_SYMBOLS`), literals and strings not merged. Of
 ///   weak definitions of one name all are kept, and the first is meant.
-/// - Arrays of functions (`__mod_init_func`, `__mod_term_func`) are data, which nobody calls; so is `__eh_frame`. Compact
-///   unwind information (`__LD`), debug information (`__DWARF`) and bitcode (`__LLVM`) are ignored, as are all commands but
-///   `LC_SEGMENT_64` and `LC_SYMTAB`.
+/// - Initialisers (`__mod_init_func`) go to `.init_array`, terminators (`__mod_term_func`) to `.fini_array`: what is loaded
+///   calls them. `__eh_frame` is data, which nobody reads. Compact unwind information (`__LD`), debug information (`__DWARF`)
+///   and bitcode (`__LLVM`) are ignored, as are all commands but `LC_SEGMENT_64` and `LC_SYMTAB`.
 /// - The template of thread-local storage is one output section, `__DATA,__thread_data`, the zeros of `__thread_bss` behind
 ///   all else: from its first byte are measured the offsets in `__thread_vars`.
 /// - Names of symbols keep the underscore that C's have there.

@@ -44,16 +44,15 @@ impl<'a> Image<'a> {
             // As make.sh has them called, so that they are not merged.
             ".xdata" => ".xdata_",
             ".bss" => ".bss_",
-            // What is sorted first there is an output section of its own here.
-            CONSTRUCTORS => ".CRT",
+            name if ARRAYS.contains(&name) => ".CRT",
             name => name.get(..8).unwrap_or(name),
         };
         self.sections.iter().position(|&(other, ..)| other == name)
     }
 }
 
-/// Our output section of the constructors.
-const CONSTRUCTORS: &str = ".init_array";
+/// Our output sections of what lld-link puts into `.CRT`, in their order there.
+const ARRAYS: [&str; 3] = [".init_array", ".preinit_array", ".dtors"];
 
 /// A failure of a link: the name of the object, which is its number, and the relocation, by its place or by its number.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, u
     let inputs = objects.map(|(name, bytes)| Input { name, object: Coff::parse(bytes).unwrap() });
     let inputs: Vec<_> = inputs.collect();
     let mut pins = BTreeMap::from([(".header", image.base)]);
-    let mut constructors = 0;
+    let mut sizes = [0; ARRAYS.len()];
     for input in &inputs {
         for index in 0..input.object.section_count() {
             let section = input.object.section(index).unwrap();
@@ -97,13 +96,15 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, u
             if let Some(number) = image.find(section.output) {
                 pins.insert(section.output, image.base + image.sections[number].1);
             }
-            if section.output == CONSTRUCTORS {
-                constructors += content.size();
+            if let Some(array) = ARRAYS.iter().position(|&array| array == section.output) {
+                sizes[array] += content.size();
             }
         }
     }
-    if let Some(rest) = pins.get_mut(".CRT") {
-        *rest += constructors;
+    let mut before = 0;
+    for (array, size) in ARRAYS.iter().zip(sizes) {
+        pins.entry(array).and_modify(|addr| *addr += before);
+        before += size;
     }
     if let Some(&bss) = pins.get(".bss") {
         pins.insert("COMMON", bss + common);
@@ -148,7 +149,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, u
         theirs.resize(len as usize, 0);
         let before = output.addr().distance_from(Addr::new(image.base + start)) as usize;
         theirs.drain(..before);
-        if name == CONSTRUCTORS {
+        if ARRAYS.contains(&name) {
             theirs.truncate(ours.len());
         }
         assert_eq!(ours.len(), theirs.len(), "{name}");

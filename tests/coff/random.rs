@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Sections of code, then of data: their names, and what an assembler is told of them.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 14] = [
     (".text", "xr"),
     (".text$mn", "xr"),
     (".text$a", "xr"),
@@ -26,6 +26,8 @@ const SECTIONS: [(&str, &str); 12] = [
     ("mine$a", "dr"),
     (".CRT$XCU", "dr"),
     (".CRT$XIB", "dr"),
+    (".CRT$XPA", "dr"),
+    (".CRT$XTZ", "dr"),
 ];
 const CODE: usize = 4;
 /// Of `.text`.
@@ -85,7 +87,7 @@ fn in_section(own: char, random: &mut Random) -> String {
     defined(own, 0..SECTIONS.len(), random)
 }
 
-/// A symbol whose distance from its output section is the same here: `.CRT` is one for lld-link, and two for a plan.
+/// A symbol whose distance from its output section is the same here: `.CRT` is one for lld-link, and several for a plan.
 fn measured(own: char, random: &mut Random) -> String {
     defined(own, 0..ARRAYS, random)
 }

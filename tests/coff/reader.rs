@@ -491,7 +491,10 @@ fn sections_of_one_name_up_to_a_dollar_go_together() {
         (b"mine$\0\0\0", "mine", "$"),
         (b"$a\0\0\0\0\0\0", "$a", ""),
         (b".CRT$XCU", ".init_array", "$XCU"),
-        (b".CRT$XIA", ".CRT", "$XIA"),
+        (b".CRT$XIA", ".preinit_array", "$XIA"),
+        (b".CRT$XPX", ".dtors", "$XPX"),
+        (b".CRT$XTZ", ".dtors", "$XTZ"),
+        (b".CRT$Y\0\0", ".CRT", "$Y"),
         (b".CRT\0\0\0\0", ".CRT", ""),
         (b".idatax\0", ".idatax", ""),
     ] {
