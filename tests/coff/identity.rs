@@ -184,14 +184,21 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, u
     Ok((size, plan.summary().relocations))
 }
 
-/// Links `objects`, which must be paths in a folder for the image, as make.sh does.
+/// The image that lld-link makes of `objects`, with the options that make.sh has.
 pub fn link_theirs(objects: &[PathBuf], image: &Path, options: &[&str]) -> Vec<u8> {
+    try_link_theirs(objects, image, options).unwrap_or_else(|message| panic!("{message}"))
+}
+
+/// The same, or why it makes none.
+pub fn try_link_theirs(objects: &[PathBuf], image: &Path, options: &[&str]) -> Result<Vec<u8>, String> {
     let mut lld = Command::new("lld-link-19");
     lld.args(["/nodefaultlib", "/entry:start", "/subsystem:console", "/opt:noref,noicf,nolldtailmerge"]);
     lld.args(["/merge:.xdata=.xdata_", "/merge:.bss=.bss_"]);
     let output = lld.args(options).arg(format!("/out:{}", image.display())).args(objects).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read(image).unwrap()
+    match output.status.success() {
+        true => Ok(std::fs::read(image).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 /// Makes `object` of the assembly `source`.

@@ -42,6 +42,9 @@ const OBJECTS: [char; 2] = ['a', 'b'];
 /// The number that `anumber` is.
 const NUMBER: u64 = 0x1234_5670;
 
+/// The first byte of the image, where a linker puts a header.
+const IMAGE: &str = "__ImageBase";
+
 /// The types of relocations, by their numbers.
 mod kind {
     pub const ADDR32: usize = 1;
@@ -79,6 +82,7 @@ fn any(own: char, random: &mut Random) -> String {
         0 => format!("{own}zeros"),
         // An assembler knows its own.
         1 => format!("{}number", other(own)),
+        2 => IMAGE.to_owned(),
         _ => in_section(own, random),
     }
 }
@@ -192,7 +196,7 @@ fn change(object: &str, file: &mut File, base: u64, random: &mut Random) -> Odd 
         let long = [kind::ADDR32, kind::ADDR32NB, kind::REL32, kind::SECREL];
         if long.contains(&kind) && random.below(3) == 0 && !is_number {
             let is_array = (ARRAYS..SECTIONS.len()).any(|array| symbol[1..].starts_with(&format!("{array}_")));
-            kind = long[random.below(if is_array { 3 } else { 4 })];
+            kind = long[random.below(if is_array || symbol == IMAGE { 3 } else { 4 })];
             file.entry(section, index, entry::KIND, kind as u64);
         }
         let (word, chosen) = (file.word(section, index), random.below(4) == 0);

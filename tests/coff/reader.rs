@@ -1,7 +1,7 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
 use super::file::{File, auxiliary, entry, file, header, symbol};
-use super::objects;
+use super::{identity, objects};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{
@@ -545,7 +545,7 @@ fn failures(files: &[File], base: u64) -> Vec<String> {
         &inputs,
         &options,
         storage.lend(),
-        &mut |name| (name != "other").then_some(Addr::new(base)),
+        &mut |name| (!["other", "nowhere"].contains(&name)).then_some(Addr::new(base)),
         place,
         report,
     );
@@ -588,6 +588,38 @@ fn addresses_that_do_not_fit_are_refused() {
             line.starts_with(&format!("object: .low+{offset:#x}: IMAGE_REL_ARM64_ADDR32: R_AARCH64_ABS32 at ")),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn what_lld_link_refuses_is_refused() {
+    const TARGETS: &str = ".data\n.p2align 4\n.zero 4\n.globl odd\nodd: .word 0\n.section zeros,\"bw\"\n.zero 0x1000000\n\
+                           .globl far\nfar: .zero 4\n";
+    const CASES: [(&str, Option<u64>, &str, &str); 7] = [
+        ("ldr x0, [x0, :lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_PAGEOFFSET_12L: "),
+        ("ldr q0, [x0, :lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_PAGEOFFSET_12L: "),
+        ("ldr x0, [x0, :secrel_lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_SECREL_LOW12L: "),
+        ("add x0, x0, :secrel_hi12:far", None, "overflow in SECREL_HIGH12A", "IMAGE_REL_ARM64_SECREL_HIGH12A: "),
+        ("b nowhere", None, "undefined symbol: nowhere", "IMAGE_REL_ARM64_BRANCH26: undefined (symbol 'nowhere')"),
+        ("b far", Some(12), "unsupported relocation type 0xc", "IMAGE_REL_ARM64_TOKEN"),
+        ("b far", Some(18), "unsupported relocation type 0x12", "unknown relocation type 18"),
+    ];
+    if !identity::has_tools() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [object, image] = ["refused.obj", "image.exe"].map(|name| folder.path().join(name));
+    for (line, kind, theirs, ours) in CASES {
+        identity::assemble(&format!(".globl start\nstart: {line}\n{TARGETS}"), &object);
+        let mut file = File(std::fs::read(&object).unwrap());
+        if let Some(kind) = kind {
+            file.entry(1, 0, entry::KIND, kind);
+            std::fs::write(&object, &file.0).unwrap();
+        }
+        let message = identity::try_link_theirs(std::slice::from_ref(&object), &image, &[]).unwrap_err();
+        assert!(message.contains(theirs), "{message}");
+        let lines = failures(&[file], 0x4000_0000);
+        assert!(lines.len() == 1 && lines[0].contains(ours), "{line}: {lines:?}");
     }
 }
 
