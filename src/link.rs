@@ -10,6 +10,7 @@
 mod bases;
 mod commit;
 mod emitted;
+mod erratum;
 mod error;
 mod groups;
 mod indirect;

@@ -13,6 +13,8 @@ mod mutations;
 mod random;
 #[path = "coff/reader.rs"]
 mod reader;
+#[path = "common/texts.rs"]
+mod texts;
 
 /// The prebuilt files of `coff/make.sh`.
 mod objects {

@@ -15,6 +15,8 @@ mod identity;
 mod random;
 #[path = "macho/refused.rs"]
 mod refused;
+#[path = "common/texts.rs"]
+mod texts;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;

@@ -74,7 +74,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                 object::Kind::Group { .. } => needs.groups += 2,
                 object::Kind::Relocations { count, .. } => {
                     let mut has_hop = false;
-                    for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
+                    object.for_each_relocation(section, count, &mut |relocation| {
+                        let Ok(relocation) = relocation else { return };
                         match entry(relocation.reloc) {
                             Some(Kind::Gdat) => to_slot += 1,
                             Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
@@ -84,7 +85,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                         calls += usize::from(is_call(relocation.reloc));
                         others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
                         has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
-                    }
+                    });
                     hops += usize::from(has_hop);
                 }
                 _ => {}

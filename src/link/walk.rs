@@ -47,23 +47,23 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
             let endian = file.endian();
-            for index in 0..count {
-                match file.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site {
-                        object,
-                        input,
-                        table,
-                        index,
-                        first,
-                        section,
-                        number,
-                        bytes,
-                        endian,
-                        relocation,
-                    })),
-                    Err(error) => visit(Err((input, error))),
-                }
-            }
+            let mut index = 0;
+            file.for_each_relocation(table, count, &mut |relocation| {
+                let site = relocation.map(|relocation| Site {
+                    object,
+                    input,
+                    table,
+                    index,
+                    first,
+                    section,
+                    number,
+                    bytes,
+                    endian,
+                    relocation,
+                });
+                visit(site.as_ref().map_err(|error| (input, *error)));
+                index += 1;
+            });
         }
     }
 }
@@ -78,7 +78,10 @@ impl<'data> Site<'data> {
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
-    ) -> Result<Reference<'s>, Option<Cause<'static>>> {
+    ) -> Result<Reference<'s>, Option<Cause<'static>>>
+    where
+        'data: 's,
+    {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         if reloc == Reloc::NONE {
             return Err(None);
@@ -137,6 +140,7 @@ impl<'data> Site<'data> {
             number,
             addr,
             addend,
+            code: usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default(),
             is_measured,
         })
     }

@@ -1,7 +1,7 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
 use super::file::{File, auxiliary, entry, file, header, symbol};
-use super::{identity, objects};
+use super::{identity, objects, texts};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{
@@ -9,7 +9,6 @@ use aarch64_reloc::link::{
     Section, Storage, Symbol, each, measure,
 };
 use aarch64_reloc::reloc::Reloc;
-use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
@@ -344,31 +343,6 @@ fn each_change_is_refused_for_what_it_breaks() {
     }
 }
 
-/// The texts in the code of a source that are of problems: all but names, of sections for the most part.
-fn texts(source: &str) -> BTreeSet<String> {
-    fn collect(tokens: TokenStream, texts: &mut BTreeSet<String>) {
-        let mut before = String::new();
-        for token in tokens {
-            match &token {
-                TokenTree::Group(group) => {
-                    let of = ["Malformed", "Unsupported", "Unknown"].contains(&&*before);
-                    let mut inside = group.stream().into_iter();
-                    match inside.next() {
-                        Some(TokenTree::Literal(literal)) if of => {
-                            texts.insert(literal.to_string().trim_matches('"').to_owned());
-                        }
-                        _ => collect(group.stream(), texts),
-                    }
-                }
-                other => before = other.to_string(),
-            }
-        }
-    }
-    let mut texts = BTreeSet::new();
-    collect(source.parse().unwrap(), &mut texts);
-    texts
-}
-
 #[test]
 fn every_problem_of_the_reader_has_its_change() {
     let sources = [
@@ -379,7 +353,7 @@ fn every_problem_of_the_reader_has_its_change() {
         include_str!("../../src/formats/coff/relocation.rs"),
         include_str!("../../src/formats/strings.rs"),
     ];
-    let known: BTreeSet<String> = sources.into_iter().flat_map(texts).collect();
+    let known: BTreeSet<String> = sources.into_iter().flat_map(texts::problems).collect();
     let reached = OBJECT.iter().chain(WEAK).filter_map(|(_, _, problem)| match problem {
         Malformed(text) | Unsupported(text) | Unknown(text, _) => Some((*text).to_owned()),
         _ => None,
