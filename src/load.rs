@@ -187,16 +187,12 @@ impl Image {
         unsafe { sealed.ok_or(outside)?.function(entry) }
     }
 
-    /// The word at `at`, eight bytes of data, as it is now.
+    /// The word at `at`, eight bytes of writable memory, as it is now.
     ///
     /// # Safety
     ///
     /// As for [`Sealed::load`].
     unsafe fn read(&self, at: Addr) -> Result<u64, mem::Error> {
-        let constant = |sealed: &Sealed| sealed.bytes(at, 8)?.first_chunk().copied();
-        if let Some(word) = self.sealed.iter().find_map(constant) {
-            return Ok(u64::from_ne_bytes(word));
-        }
         let mut result = Err(mem::Error::Outside { addr: at, len: 8, prot: Prot::ReadWrite });
         for sealed in &self.sealed {
             // SAFETY: the caller's.

@@ -24,8 +24,8 @@ use records::Record;
 ///
 /// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. Of `.CRT`,
 ///   the initialisers of C (`.CRT$XI`) go to `.preinit_array`, the constructors of C++ (`.CRT$XC`) to `.init_array`, and the
-///   terminators (`.CRT$XP`, then `.CRT$XT`) to `.dtors`: what is loaded calls them in this order, nulls but for. What an
-///   initialiser of C returns is not asked.
+///   terminators (`.CRT$XP`, then `.CRT$XT`) to `.dtors`: what is loaded calls them in this order, all but nulls. What
+///   an initialiser of C returns is not asked.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
 /// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.

@@ -97,7 +97,11 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(section.output), prot)?;
+                        let name = output_name(section.output);
+                        // An array is one run, and what some objects have of it is writable.
+                        let is_array = order::array_of(name).is_some();
+                        let prot = if is_array && prot == Prot::Read { Prot::ReadWrite } else { prot };
+                        let output = self.output_for(name, prot)?;
                         match section.order {
                             "" => self.append(number, output, align, content)?,
                             order => self.put_off(number, output, order)?,
