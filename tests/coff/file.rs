@@ -7,7 +7,7 @@ use std::ops::Range;
 pub type Field = Range<usize>;
 
 /// Fields of the file header.
-pub mod file {
+pub mod head {
     use super::Field;
     pub const MACHINE: Field = 0..2;
     pub const SECTIONS: Field = 2..4;
@@ -82,7 +82,7 @@ impl File {
     }
 
     pub fn symbol(&mut self, index: usize, field: Field, value: u64) {
-        self.set(self.get(0, file::SYMBOLS_AT) + 18 * index, field, value);
+        self.set(self.get(0, head::SYMBOLS_AT) + 18 * index, field, value);
     }
 
     pub fn entry(&mut self, section: usize, index: usize, field: Field, value: u64) {
@@ -93,7 +93,7 @@ impl File {
     /// The relocations: the numbers of their sections, and theirs in there.
     pub fn entries(&self) -> Vec<(usize, usize)> {
         let count = |section: usize| self.get(Self::header(section), header::RELOCATIONS);
-        let sections = 1..=self.get(0, file::SECTIONS);
+        let sections = 1..=self.get(0, head::SECTIONS);
         sections.flat_map(|section| (0..count(section)).map(move |index| (section, index))).collect()
     }
 
@@ -118,7 +118,7 @@ impl File {
 
     /// The name that begins at `at`, if it is no longer than eight bytes; else it is where `long` says.
     fn text(&self, at: usize, long: Option<usize>) -> String {
-        let strings = self.get(0, file::SYMBOLS_AT) + 18 * self.get(0, file::SYMBOLS);
+        let strings = self.get(0, head::SYMBOLS_AT) + 18 * self.get(0, head::SYMBOLS);
         let bytes = match long {
             Some(offset) => &self.0[strings + offset..],
             None => &self.0[at..][..8],
@@ -128,7 +128,7 @@ impl File {
 
     /// The name of symbol `index`.
     pub fn name(&self, index: usize) -> String {
-        let at = self.get(0, file::SYMBOLS_AT) + 18 * index;
+        let at = self.get(0, head::SYMBOLS_AT) + 18 * index;
         let long = self.get(at, 0..4) == 0;
         self.text(at, long.then(|| self.get(at, 4..8)))
     }
@@ -144,8 +144,8 @@ impl File {
 
     /// The same object with 32 bits for the number of a section.
     pub fn big(&self) -> Self {
-        let (table, symbols) = (self.get(0, file::SYMBOLS_AT), self.get(0, file::SYMBOLS));
-        let count = self.get(0, file::SECTIONS);
+        let (table, symbols) = (self.get(0, head::SYMBOLS_AT), self.get(0, head::SYMBOLS));
+        let count = self.get(0, head::SECTIONS);
         let shift = 56 - 20;
         let mut big = vec![0, 0, 0xff, 0xff, 2, 0, 0x64, 0xaa, 0, 0, 0, 0];
         big.extend(*b"\xc7\xa1\xba\xd1\xee\xba\xa9\x4b\xaf\x20\xfa\xf6\x6a\xa4\xdc\xb8");

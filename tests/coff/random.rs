@@ -211,7 +211,7 @@ fn change(object: &str, file: &mut File, base: u64, random: &mut Random) -> Odd 
             kind::ADDR64 | kind::ADDR32 | kind::ADDR32NB | kind::REL32 if chosen => random.next() as u32 >> 12,
             kind::SECREL if chosen => random.next() as u32 >> 8,
             kind::SECREL_HIGH12A if random.below(8) == 0 => imm12(1 + random.below(0xfff)),
-            kind::BRANCH26 if random.below(20) == 0 => word | 1 + random.below(0x3ff_ffff) as u32,
+            kind::BRANCH26 if random.below(20) == 0 => word | (1 + random.below(0x3ff_ffff) as u32),
             kind::BRANCH19 if random.below(20) == 0 => word | (1 + random.below(0x7_ffff) as u32) << 5,
             kind::BRANCH14 if random.below(20) == 0 => word | (1 + random.below(0x3fff) as u32) << 5,
             _ => word,

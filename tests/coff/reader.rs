@@ -1,6 +1,6 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
-use super::file::{File, auxiliary, entry, file, header, symbol};
+use super::file::{File, auxiliary, entry, head, header, symbol};
 use super::{identity, objects, texts};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
@@ -52,14 +52,14 @@ const OBJECT: &[Case] = &[
     (|f| f.0[..8].copy_from_slice(b"!<thin>\n"), Part::File, Unsupported("an archive")),
     (|f| f.0[..4].copy_from_slice(b"BC\xc0\xde"), Part::File, Unsupported("LLVM bitcode, not machine code")),
     (|f| f.0[..2].copy_from_slice(b"MZ"), Part::File, Unsupported("an image (MZ), not a relocatable object")),
-    (|f| f.set(0, file::MACHINE, 0x8664), Part::File, Unknown("machine", 0x8664)),
+    (|f| f.set(0, head::MACHINE, 0x8664), Part::File, Unknown("machine", 0x8664)),
     (
-        |f| f.set(0, file::MACHINE, 0xa641),
+        |f| f.set(0, head::MACHINE, 0xa641),
         Part::File,
         Unsupported("code that emulated code can call (IMAGE_FILE_MACHINE_ARM64EC)"),
     ),
     (
-        |f| f.set(0, file::MACHINE, 0xa64e),
+        |f| f.set(0, head::MACHINE, 0xa64e),
         Part::File,
         Unsupported("code both emulated and not (IMAGE_FILE_MACHINE_ARM64X)"),
     ),
@@ -81,9 +81,9 @@ const OBJECT: &[Case] = &[
         Part::File,
         Malformed("file header"),
     ),
-    (|f| f.set(0, file::SECTIONS, 0xffff), Part::File, Malformed("the headers of sections lie outside the file")),
-    (|f| f.set(0, file::SYMBOLS_AT, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
-    (|f| f.set(0, file::SYMBOLS, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
+    (|f| f.set(0, head::SECTIONS, 0xffff), Part::File, Malformed("the headers of sections lie outside the file")),
+    (|f| f.set(0, head::SYMBOLS_AT, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
+    (|f| f.set(0, head::SYMBOLS, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
     (|f| f.0.truncate(f.0.len() - 1), Part::File, Malformed("the names lie outside the file")),
     (
         |f| f.symbol(16, symbol::AUXILIARY, 2),
@@ -155,7 +155,7 @@ const OBJECT: &[Case] = &[
     ),
     (
         |f| {
-            let (names, len) = (f.get(0, file::SYMBOLS_AT) + 18 * f.get(0, file::SYMBOLS), 0x1_0010);
+            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x1_0010);
             f.0.truncate(names + 4);
             f.0.resize(names + len, b'n');
             f.set(names, 0..4, len as u64);
@@ -325,8 +325,8 @@ const WEAK_AT: usize = 25;
 
 /// The index of the first weak external.
 fn weak(file: &File) -> usize {
-    let table = file.get(0, file::SYMBOLS_AT);
-    let mut all = 0..file.get(0, file::SYMBOLS);
+    let table = file.get(0, head::SYMBOLS_AT);
+    let mut all = 0..file.get(0, head::SYMBOLS);
     all.find(|index| file.get(table + 18 * index, symbol::CLASS) == 105).unwrap_or(WEAK_AT)
 }
 
@@ -609,7 +609,7 @@ fn failures_name_sections_and_relocations_as_the_file_does() {
 #[test]
 fn the_object_of_all_kinds_has_them() {
     let file = File::new("kinds.obj");
-    let sections = (1..=file.get(0, file::SECTIONS)).map(File::header);
+    let sections = (1..=file.get(0, head::SECTIONS)).map(File::header);
     let kinds = sections.flat_map(|at| {
         let (table, count) = (file.get(at, header::RELOCATIONS_AT), file.get(at, header::RELOCATIONS));
         (0..count).map(move |index| table + 10 * index)
