@@ -187,6 +187,10 @@ fn is_ignored(name: &str, header: &ImageSectionHeader) -> bool {
         || matches!(name, ".gfids$y" | ".giats$y" | ".gljmp$y" | ".gehcont$y")
 }
 
+/// The longest order of a section, in bytes. Orders are compared many times more often than names are looked up, and can
+/// lie on top of each other in the file. Of MinGW, which puts the names of functions there, few have some hundred.
+const LONGEST_ORDER: usize = 4096;
+
 /// The output section that a section called `name` goes to, and its order there.
 ///
 /// What follows a `$` is the order (PE Format, "Grouped Sections"). What follows a dot, as in `.text.main`, is one too, for
@@ -243,6 +247,9 @@ impl<'data> Object<'data> for Coff<'data> {
                 Role::Relocations => self.relocations(number, name, header)?,
             };
             let (output, order) = grouped(name);
+            if order.len() > LONGEST_ORDER {
+                return Err(Problem::Unsupported("an order of more than 4096 bytes behind the name of a section"));
+            }
             Ok(Section { name, output, order, kind })
         };
         read().map_err(|problem| Part::Section(number as usize).error(problem))

@@ -163,6 +163,18 @@ const OBJECT: &[Case] = &[
         Part::Section(4),
         Unsupported("a name of more than 64 KiB"),
     ),
+    (
+        |f| {
+            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x1010);
+            f.0.truncate(names + 4);
+            f.0.extend(b"n$");
+            f.0.resize(names + len - 1, b'o');
+            f.0.push(0);
+            f.set(names, 0..4, len as u64);
+        },
+        Part::Section(4),
+        Unsupported("an order of more than 4096 bytes behind the name of a section"),
+    ),
     // COMDAT sections.
     (|f| f.symbol(9, auxiliary::SELECTION, 7), Part::Section(5), Unsupported("IMAGE_COMDAT_SELECT_NEWEST")),
     (|f| f.symbol(9, auxiliary::SELECTION, 9), Part::Section(5), Unknown("COMDAT selection", 9)),
