@@ -1,0 +1,213 @@
+"""Compares two images of one layout: every byte but what refers to slots, and of that, what the slots hold."""
+
+import bisect
+import collections
+import itertools
+import struct
+
+import differences
+import elf
+import kinds
+import layout as layouts
+from differences import NOP
+
+# What ld.lld and GNU ld rewrite in an image of its own, and to what: moves of bits 31:16 and of bits 15:0, and nothing.
+HIGH, LOW, GONE = {541, 562}, {542, 563}, {564, 569}
+# Dynamic relocations (AAELF64, "Dynamic relocations").
+ABS64, GLOB_DAT, JUMP_SLOT, RELATIVE, DTPMOD, DTPREL, TPREL, TLSDESC = 257, 1025, 1026, 1027, 1028, 1029, 1030, 1031
+
+
+class Image:
+    """Where a linker has put what, after the loader of the only module has done what the linker left to it."""
+
+    def __init__(self, file, layout):
+        self.order = file.order
+        self.sections = {section.name: section for section in file.sections if section.flags & elf.SHF_ALLOC}
+        self.bytes = {name: bytearray(section.content()) for name, section in self.sections.items()}
+        whole = ((section.addr, name) for name, section in self.sections.items() if section.size and name != ".tbss")
+        self.starts = sorted(whole)
+        for code, addr, addend, symbol in file.dynamic_relocations():
+            self._load(layout, code, addr, symbol.value + addend)
+
+    def _load(self, layout, code, addr, value):
+        from_tp = layout.tcb_offset() + value
+        resolver = layout.symbol(*layout.resolver())
+        words = {ABS64: [value], GLOB_DAT: [value], JUMP_SLOT: [value], RELATIVE: [value], DTPMOD: [1], DTPREL: [value],
+                 TPREL: [from_tp], TLSDESC: [resolver, from_tp]}[code]
+        name, at = self.where(addr)
+        for word in words:
+            struct.pack_into(self.order + "Q", self.bytes[name], at, word % (1 << 64))
+            at += 8
+
+    def where(self, addr):
+        """The section and the offset in it."""
+        start, name = self.starts[bisect.bisect(self.starts, (addr, chr(0x10FFFF))) - 1]
+        assert start <= addr < start + self.sections[name].size, f"{addr:#x} is in no section"
+        return name, addr - start
+
+    def word(self, name, offset, size=4):
+        order = "<" if size == 4 else self.order
+        return struct.unpack_from(order + {2: "H", 4: "I", 8: "Q"}[size], self.bytes[name], offset)[0]
+
+    def clear(self, name, offset, mask):
+        struct.pack_into("<I", self.bytes[name], offset, self.word(name, offset) & ~mask)
+
+    def contents(self, constraints, count):
+        """What the slots hold, `count` words each, that fulfil all of `constraints`."""
+        found = set()
+        for name in {".got", ".got.plt"} & set(self.bytes):
+            section = self.sections[name]
+            start = section.addr + -section.addr % 8
+            for slot in range(start, section.addr + section.size - 8 * count + 1, 8):
+                if all((slot - origin) % (1 << 64) & mask == value & mask for origin, mask, value in constraints):
+                    found.add(struct.unpack_from(f"{self.order}{count}Q", self.bytes[name], slot - section.addr))
+        return found
+
+
+def signed(value, bits):
+    value &= (1 << bits) - 1
+    return value - (value >> (bits - 1) << bits)
+
+
+def refers(row, word, place, addend, got, order):
+    """What a place says of its slot: an origin, a mask, and the slot's address from there under it; and the bits that say so."""
+    if row.data:
+        distance = struct.unpack(order + "i", struct.pack("<I", word))[0]
+        return (0, ~0, place + distance - addend), 0xFFFFFFFF
+    if word & 0x1F000000 == 0x10000000:
+        field = signed((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3, 21)
+        if word >> 31:
+            return (0, ~0xFFF, (place & ~0xFFF) + (field << 12)), 0x60FFFFE0
+        return (0, ~0, place + field), 0x60FFFFE0
+    if word & 0x3B000000 == 0x18000000:
+        return (0, ~0, place + (signed(word >> 5, 19) << 2)), 0xFFFFE0
+    if word & 0x1F800000 == 0x12800000:
+        half = word >> 5 & 0xFFFF
+        shift = 16 * (word >> 21 & 3)
+        # MOVN is of a negative number, which no offset of a slot is.
+        return (got, 0xFFFF << shift, (half if word >> 29 & 3 else ~half) << shift), 0x60000000 | 0xFFFF << 5
+    offset = (word >> 10 & 0xFFF) << (3 if word & 0x3B000000 == 0x39000000 else 0)
+    if row.how == "abs":
+        return (0, 0xFFF, offset), 0xFFF << 10
+    return (got & (~0xFFF if row.how == "pageoff" else ~0), ~0, offset), 0xFFF << 10
+
+
+class Entry:
+    """An entry of the GOT: what the code of each image says of where it is."""
+
+    def __init__(self):
+        self.here, self.there = set(), set()
+        # Of a variable whose code was rewritten: halves of its offset from the thread pointer, and which bits those are.
+        self.moved, self.known = 0, 0
+
+
+class Comparison:
+    def __init__(self, layout, ours, theirs, linker, shared):
+        self.layout, self.linker, self.shared = layout, linker, shared
+        self.ours, self.theirs = (Image(file, layout) for file in (ours, theirs))
+        self.errors, self.counts, self.explained = [], collections.Counter(), collections.Counter()
+        self.held = self.size = 0
+        self.entries = collections.defaultdict(Entry)
+        for object in layout.objects:
+            for entry in object.relocations():
+                if (object, entry.of.index) in layout.offsets:
+                    self._relocation(object, entry)
+        for key, entry in self.entries.items():
+            self._entry(key, entry)
+        for name in layout.placed:
+            self._section(name)
+
+    def _relocation(self, object, entry):
+        self.counts[entry.code] += 1
+        row = kinds.BY_CODE[entry.code]
+        name, start = self.layout.offsets[object, entry.of.index]
+        at = start + entry.offset
+        symbol = object.symbols[entry.symbol]
+        key = symbol.name if symbol.bind != elf.STB_LOCAL else (object.path, entry.symbol)
+        entry_of = self.entries["" if row.target == "ld" else key, row.target]
+        named = f"{object.path}: {entry.of.name}+{entry.offset:#x}: {row.name}"
+        if entry.code in kinds.RELAXED and not self.shared:
+            self._relaxed(entry_of, row, name, at, named)
+        elif row.target in kinds.SLOTS and row.how != "mark":
+            self._slot(entry_of, row, name, at, named, entry.addend)
+        elif self.ours.word(name, at, row.size) != self.theirs.word(name, at, row.size):
+            self._word(object, entry, row, name, at, named)
+
+    def _slot(self, entry, row, name, at, named, addend):
+        place = self.layout.placed[name] + at
+        words = [image.word(name, at) for image in (self.ours, self.theirs)]
+        for image, word, said in zip((self.ours, self.theirs), words, (entry.here, entry.there)):
+            constraint, mask = refers(row, word, place, addend, image.sections[".got"].addr, image.order)
+            said.add(constraint)
+            image.clear(name, at, mask)
+        # A MOVN that is left in place (gnu-movn-left) is the word of another slot, where there is none.
+        opcodes = {word >> 29 & 3 for word in words}
+        if len(opcodes) > 1 and words[0] & 0x1F800000 == 0x12800000:
+            self.errors.append(f"{named}: {words[0]:08x} here, {words[1]:08x} there")
+
+    def _relaxed(self, entry, row, name, at, named):
+        """Takes the words at one relocation out of both images, and says what is wrong with them."""
+        mine, other = self.ours.word(name, at), self.theirs.word(name, at)
+        wrong = row.code in GONE and other != NOP
+        if row.how != "mark":
+            place = self.layout.placed[name] + at
+            entry.here.add(refers(row, mine, place, 0, self.layout.got, self.ours.order)[0])
+        if row.code in HIGH | LOW:
+            shift = 16 if row.code in HIGH else 0
+            # MOVZ of bits 31:16, MOVK of bits 15:0
+            wrong |= other >> 21 != (0x695 if shift else 0x794)
+            half = (other >> 5 & 0xFFFF) << shift
+            wrong |= entry.known >> shift & 1 and entry.moved & 0xFFFF << shift != half
+            entry.moved |= half
+            entry.known |= 0xFFFF << shift
+        for image in (self.ours, self.theirs):
+            image.clear(name, at, ~0)
+        if wrong:
+            self.errors.append(f"{named}: {mine:08x} here, {other:08x} there")
+
+    def _entry(self, key, entry):
+        if not entry.here:
+            return
+        count = 1 if key[1] in ("got", "ie") else 2
+        here = self.ours.contents(entry.here, count)
+        if entry.there:
+            there = self.theirs.contents(entry.there, count)
+            agree = here & there
+        else:
+            # A descriptor has its function first.
+            there = {f"{entry.moved:#x}"}
+            agree = {held for held in here if held[-1] & entry.known == entry.moved}
+        self.held += len(here) == len(there) == 1
+        if not agree:
+            texts = [sorted(map(str, (tuple(f"{word:#x}" for word in held) for held in some))) for some in (here, there)]
+            self.errors.append(f"the slots of {key} hold {texts[0][:3]} here, {texts[1][:3]} there")
+
+    def _word(self, object, entry, row, name, at, named):
+        case = differences.Case(row, self.layout, object, entry)
+        before = int.from_bytes(entry.of.data[entry.offset : entry.offset + row.size], "little")
+        mine, other = (image.word(name, at, row.size) for image in (self.ours, self.theirs))
+        reason = differences.name_of_word(case, self.linker, before, other)
+        if reason is None:
+            self.errors.append(f"{named}: {mine:0{2 * row.size}x} here, {other:0{2 * row.size}x} there, of {before:0{2 * row.size}x} "
+                               f"at {case.place:#x}, X = {case.x:#x}{', symbol nowhere' if case.nowhere else ''}")
+        else:
+            self.explained[reason] += 1
+        for image in (self.ours, self.theirs):
+            image.bytes[name][at : at + row.size] = bytes(row.size)
+
+    def _section(self, name):
+        addr, size = self.layout.placed[name], self.layout.sizes[name]
+        if size == 0:
+            return
+        one, other = self.ours.bytes.get(name), self.theirs.bytes.get(name)
+        # Without .tdata, .tbss may be behind anything there.
+        is_placed = lambda image: name in image.sections and (image.sections[name].addr == addr or name == ".tbss")
+        if not is_placed(self.ours) or not is_placed(self.theirs):
+            self.errors.append(f"{name} is not at {addr:#x} in both images")
+            return
+        self.size += len(one)
+        if one != other:
+            found = [at for at, (mine, theirs) in enumerate(itertools.zip_longest(one, other)) if mine != theirs]
+            first = found[0] & ~3
+            self.errors.append(f"{name} differs in {len(found)} of {len(one)} and {len(other)} bytes, first at +{found[0]:#x}: "
+                               f"{one[first : first + 4].hex()} here, {other[first : first + 4].hex()} there")
