@@ -14,7 +14,7 @@ from differences import NOP
 # What ld.lld and GNU ld rewrite in an image of its own, and to what: moves of bits 31:16 and of bits 15:0, and nothing.
 HIGH, LOW, GONE = {541, 562}, {542, 563}, {564, 569}
 # Dynamic relocations (AAELF64, "Dynamic relocations").
-ABS64, GLOB_DAT, JUMP_SLOT, RELATIVE, DTPMOD, DTPREL, TPREL, TLSDESC = 257, 1025, 1026, 1027, 1028, 1029, 1030, 1031
+NONE, ABS64, GLOB_DAT, JUMP_SLOT, RELATIVE, DTPMOD, DTPREL, TPREL, TLSDESC = 0, 257, 1025, 1026, 1027, 1028, 1029, 1030, 1031
 
 
 class Image:
@@ -32,12 +32,11 @@ class Image:
     def _load(self, layout, code, addr, value):
         from_tp = layout.tcb_offset() + value
         resolver = layout.symbol(*layout.resolver())
-        words = {ABS64: [value], GLOB_DAT: [value], JUMP_SLOT: [value], RELATIVE: [value], DTPMOD: [1], DTPREL: [value],
+        words = {NONE: [], ABS64: [value], GLOB_DAT: [value], JUMP_SLOT: [value], RELATIVE: [value], DTPMOD: [1], DTPREL: [value],
                  TPREL: [from_tp], TLSDESC: [resolver, from_tp]}[code]
-        name, at = self.where(addr)
-        for word in words:
+        for number, word in enumerate(words):
+            name, at = self.where(addr + 8 * number)
             struct.pack_into(self.order + "Q", self.bytes[name], at, word % (1 << 64))
-            at += 8
 
     def where(self, addr):
         """The section and the offset in it."""
@@ -69,11 +68,11 @@ def signed(value, bits):
     return value - (value >> (bits - 1) << bits)
 
 
-def refers(row, word, place, addend, got, order):
+def refers(row, word, place, got, order):
     """What a place says of its slot: an origin, a mask, and the slot's address from there under it; and the bits that say so."""
     if row.data:
         distance = struct.unpack(order + "i", struct.pack("<I", word))[0]
-        return (0, ~0, place + distance - addend), 0xFFFFFFFF
+        return (0, ~0, place + distance), 0xFFFFFFFF
     if word & 0x1F000000 == 0x10000000:
         field = signed((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3, 21)
         if word >> 31:
@@ -124,26 +123,26 @@ class Comparison:
         at = start + entry.offset
         symbol = object.symbols[entry.symbol]
         key = symbol.name if symbol.bind != elf.STB_LOCAL else (object.path, entry.symbol)
-        entry_of = self.entries["" if row.target == "ld" else key, row.target]
+        entry_of = self.entries[key, row.target]
         named = f"{object.path}: {entry.of.name}+{entry.offset:#x}: {row.name}"
         if entry.code in kinds.RELAXED and not self.shared:
             self._relaxed(entry_of, row, name, at, named)
         elif row.target in kinds.SLOTS and row.how != "mark":
-            self._slot(entry_of, row, name, at, named, entry.addend)
+            self._slot(entry_of, row, name, at, entry)
         elif self.ours.word(name, at, row.size) != self.theirs.word(name, at, row.size):
             self._word(object, entry, row, name, at, named)
 
-    def _slot(self, entry, row, name, at, named, addend):
-        place = self.layout.placed[name] + at
+    def _slot(self, slot, row, name, at, entry):
+        place = self.layout.placed[name] + at - entry.addend
+        before = int.from_bytes(entry.of.data[entry.offset : entry.offset + 4], "little")
         words = [image.word(name, at) for image in (self.ours, self.theirs)]
-        for image, word, said in zip((self.ours, self.theirs), words, (entry.here, entry.there)):
-            constraint, mask = refers(row, word, place, addend, image.sections[".got"].addr, image.order)
+        if differences.is_movn_left(row, self.linker, before, words[1]):
+            words[1] |= 2 << 29
+            self.explained["gnu-movn-left"] += 1
+        for image, word, said in zip((self.ours, self.theirs), words, (slot.here, slot.there)):
+            constraint, mask = refers(row, word, place, image.sections[".got"].addr, image.order)
             said.add(constraint)
             image.clear(name, at, mask)
-        # A MOVN that is left in place (gnu-movn-left) is the word of another slot, where there is none.
-        opcodes = {word >> 29 & 3 for word in words}
-        if len(opcodes) > 1 and words[0] & 0x1F800000 == 0x12800000:
-            self.errors.append(f"{named}: {words[0]:08x} here, {words[1]:08x} there")
 
     def _relaxed(self, entry, row, name, at, named):
         """Takes the words at one relocation out of both images, and says what is wrong with them."""
@@ -151,7 +150,7 @@ class Comparison:
         wrong = row.code in GONE and other != NOP
         if row.how != "mark":
             place = self.layout.placed[name] + at
-            entry.here.add(refers(row, mine, place, 0, self.layout.got, self.ours.order)[0])
+            entry.here.add(refers(row, mine, place, self.layout.got, self.ours.order)[0])
         if row.code in HIGH | LOW:
             shift = 16 if row.code in HIGH else 0
             # MOVZ of bits 31:16, MOVK of bits 15:0
@@ -173,6 +172,10 @@ class Comparison:
         if entry.there:
             there = self.theirs.contents(entry.there, count)
             agree = here & there
+            if key[1] == "ld" and self.linker == "gnu" and not agree:
+                # A pair of the symbol's own, with its offset and not 0.
+                agree = {held for held in there if held[0] == 1}
+                self.explained["gnu-ldm-offset"] += 1
         else:
             # A descriptor has its function first.
             there = {f"{entry.moved:#x}"}
@@ -183,7 +186,7 @@ class Comparison:
             self.errors.append(f"the slots of {key} hold {texts[0][:3]} here, {texts[1][:3]} there")
 
     def _word(self, object, entry, row, name, at, named):
-        case = differences.Case(row, self.layout, object, entry)
+        case = differences.Case(row, self.layout, object, entry, self.shared)
         before = int.from_bytes(entry.of.data[entry.offset : entry.offset + row.size], "little")
         mine, other = (image.word(name, at, row.size) for image in (self.ours, self.theirs))
         reason = differences.name_of_word(case, self.linker, before, other)

@@ -16,7 +16,7 @@ COMMANDS = {
 # Of a shared image: nothing in it can be replaced by another's, so that references stay direct.
 SHARED = ["-shared", "-Bsymbolic", "--version-script"]
 # What linkers make besides, in pages of its own.
-MADE = ".got.plt .plt .rela.dyn .rela.plt .dynsym .dynstr .hash .gnu.version .gnu.version_d .gnu.version_r .dynamic".split()
+MADE = ".plt .rela.dyn .rela.plt .dynsym .dynstr .hash .gnu.version .gnu.version_d .gnu.version_r .dynamic".split()
 TOO_FAR = ["out of range", "truncated to fit", "improper alignment", "not aligned", "too many GOT entries"]
 
 
@@ -65,6 +65,8 @@ def script(layout, shared):
             headers.append(f"p{number} PT_LOAD;")
         tls = " :tls" if name in (".tdata", ".tbss") else ""
         lines.append(f"  {name} {where} {{ *({' '.join(inputs.get(name, ['.got']))}) }} :p{number}{tls}")
+        if name == ".got":
+            lines.append(f"  .got.plt : {{ *(.got.plt .igot.plt) }} :p{number}")
     if any(" :tls" in line for line in lines):
         headers.append("tls PT_TLS;")
     # Linkers say where dynamic relocations are within 32 bits of each other; nothing measures the distance to these.
@@ -73,7 +75,7 @@ def script(layout, shared):
     headers += ["made PT_LOAD;"] + ["dynamic PT_DYNAMIC;"] * shared
     for number, name in enumerate(MADE):
         where = f" {addr:#x}" if number == 0 else ""
-        lines.append(f"  {name}{where} : {{ *({name} {name.replace('.plt', '.iplt')}) }} :made{dynamic if name == '.dynamic' else ''}")
+        lines.append(f"  {name}{where} : {{ *({name} {name.replace('plt', 'iplt')}) }} :made{dynamic if name == '.dynamic' else ''}")
     return "PHDRS { " + " ".join(headers) + " }\nSECTIONS {\n" + "\n".join(lines) + "\n}\n"
 
 

@@ -62,7 +62,8 @@ class Session:
                 place = (object.path, entry.of.name, entry.offset)
                 if entry.code == 0 or place not in here and place not in there:
                     continue
-                row, case = kinds.BY_CODE[entry.code], differences.Case(kinds.BY_CODE[entry.code], layout, object, entry)
+                row = kinds.BY_CODE[entry.code]
+                case = differences.Case(row, layout, object, entry, self.shared)
                 if place in here and place in there:
                     self.refused[entry.code] += 1
                     if not case.outside and not case.crooked and not case.at_edge:
