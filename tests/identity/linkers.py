@@ -98,7 +98,7 @@ def theirs(linker, layout, folder, shared):
         # GNU ld names the object only with the first place in a function.
         path = (re.match(r"(\S+\.o): in function|(\S+\.o):\(", line.replace(f"{COMMANDS[linker][0]}: error: ", "")) or [path])[0]
         path = path.split(": in function")[0].removesuffix(":(")
-        found = re.search(r"\((\S+)\+0x([0-9a-f]+)\): (.*)", line)
+        found = re.search(r"\((?:function .*: )?(\S+)\+0x([0-9a-f]+)\): (.*)", line)
         if found and any(words in found[3] for words in TOO_FAR):
             refused.setdefault((path, found[1], int(found[2], 16)), found[3])
         elif run.returncode and re.search(r"error|unknown|nrecogni[sz]ed|unsupported|unresolv|failed|undefined|dangerous|can not", line):

@@ -19,8 +19,9 @@ class Addresses:
     """Gives output sections literal addresses at random. Texts are in reach of each other's calls, the rest of them within a
     distance that is chosen around the ranges' ends, so that some of what refers to it is refused."""
 
-    def __init__(self, random, shared):
-        self.random, self.shared = random, shared
+    def __init__(self, random, shared, is_tight):
+        """`is_tight`: the programs know nothing beyond 1 MiB."""
+        self.random, self.shared, self.is_tight = random, shared, is_tight
 
     def __call__(self, layout):
         names = list(layout.to_place())
@@ -33,15 +34,18 @@ class Addresses:
         top = self.random.choice(tops)
         addr = start = self.random.randrange(0x10_0000, 0x1000_0000) + (top if top > 0x1000_0000 else 0)
         for name in texts:
-            addr = self._place(layout, name, addr + self.random.choice([0, 0x8000, 0xF_0000, 0x200_0000]))
-        reach = self.random.choice([0, 0, 0, 0xF_8000, 0x700_0000, 0x7FF0_0000, 0xFFFE_8000, 0xFFFF_8000, 0x30_0000_0000])
+            addr = self._place(layout, name, addr + self._gap([0, 0x8000, 0xF_0000, 0x200_0000]))
+        reach = self._gap([0, 0, 0, 0xF_8000, 0x700_0000, 0x7FF0_0000, 0xFFFE_8000, 0xFFFF_8000, 0x30_0000_0000])
         addr += self.random.randrange(reach, reach + 0x2_0000)
-        if self.random.random() < 0.3 and start > reach + 0x1000_0000:
+        if not self.is_tight and self.random.random() < 0.3 and start > reach + 0x1000_0000:
             # Below the texts.
             addr = start - reach - self.random.randrange(0x80_0000, 0x100_0000)
         for name in others:
-            addr = self._place(layout, name, addr + self.random.choice([0, 0, 0x3000, 0x7_0000]))
+            addr = self._place(layout, name, addr + self._gap([0, 0, 0x3000, 0x7_0000]))
         return layout.placed.pop(".got")
+
+    def _gap(self, gaps):
+        return self.random.choice(gaps[:2] if self.is_tight else gaps)
 
     def _place(self, layout, name, addr):
         """At the middle of a page of its own; answers the end."""
@@ -70,10 +74,11 @@ def main():
                 session = sessions.setdefault((linker, shared), Session(options.example, linker, shared=shared))
                 before = len(session.errors)
                 if options.maker == "assembler":
-                    paths = sources.Program(chance, usable, linker, shared).write(folder)
+                    program = sources.Program(chance, usable, linker, shared)
                 else:
-                    paths = programs.Program(chance, linker, shared).write(folder)
-                session.run(paths, Addresses(chance, shared), folder)
+                    program = programs.Program(chance, linker, shared)
+                paths = program.write(folder)
+                session.run(paths, Addresses(chance, shared, program.is_tight), folder)
                 session.errors[before:] = [f"seed {seed}: {error}" for error in session.errors[before:]]
     fine = True
     total = collections.Counter()

@@ -54,6 +54,8 @@ def usable_forms(folder):
 class Program:
     """Several objects that refer to each other."""
 
+    is_tight = False
+
     def __init__(self, random, usable, linker, shared):
         self.random, self.usable, self.shared = random, usable, shared
         self.able = kinds.applied_by(linker) & self._allowed()
