@@ -58,7 +58,7 @@ class Image:
             section = self.sections[name]
             start = section.addr + -section.addr % 8
             for slot in range(start, section.addr + section.size - 8 * count + 1, 8):
-                if all((slot - origin) % (1 << 64) & mask == value & mask for origin, mask, value in constraints):
+                if all((slot - origin) % (1 << 64) & mask == value % (1 << 64) for origin, mask, value in constraints):
                     found.add(struct.unpack_from(f"{self.order}{count}Q", self.bytes[name], slot - section.addr))
         return found
 
@@ -84,11 +84,16 @@ def refers(row, word, place, got, order):
         half = word >> 5 & 0xFFFF
         shift = 16 * (word >> 21 & 3)
         # MOVN is of a negative number, which no offset of a slot is.
-        return (got, 0xFFFF << shift, (half if word >> 29 & 3 else ~half) << shift), 0x60000000 | 0xFFFF << 5
+        return (got, 0xFFFF << shift, half << shift if word >> 29 & 3 else -1), 0x60000000 | 0xFFFF << 5
     offset = (word >> 10 & 0xFFF) << (3 if word & 0x3B000000 == 0x39000000 else 0)
     if row.how == "abs":
         return (0, 0xFFF, offset), 0xFFF << 10
     return (got & (~0xFFF if row.how == "pageoff" else ~0), ~0, offset), 0xFFF << 10
+
+
+def word_before(entry, size=4):
+    """What stands at a relocation's place in the object."""
+    return int.from_bytes(entry.of.data[entry.offset : entry.offset + size], "little")
 
 
 class Entry:
@@ -123,20 +128,19 @@ class Comparison:
         at = start + entry.offset
         symbol = object.symbols[entry.symbol]
         key = symbol.name if symbol.bind != elf.STB_LOCAL else (object.path, entry.symbol)
-        entry_of = self.entries[key, row.target]
+        slot = self.entries[key, row.target]
         named = f"{object.path}: {entry.of.name}+{entry.offset:#x}: {row.name}"
         if entry.code in kinds.RELAXED and not self.shared:
-            self._relaxed(entry_of, row, name, at, named)
+            self._relaxed(slot, row, name, at, entry, named)
         elif row.target in kinds.SLOTS and row.how != "mark":
-            self._slot(entry_of, row, name, at, entry)
+            self._slot(slot, row, name, at, entry)
         elif self.ours.word(name, at, row.size) != self.theirs.word(name, at, row.size):
             self._word(object, entry, row, name, at, named)
 
     def _slot(self, slot, row, name, at, entry):
         place = self.layout.placed[name] + at - entry.addend
-        before = int.from_bytes(entry.of.data[entry.offset : entry.offset + 4], "little")
         words = [image.word(name, at) for image in (self.ours, self.theirs)]
-        if differences.is_movn_left(row, self.linker, before, words[1]):
+        if differences.is_movn_left(row, self.linker, word_before(entry), words[1]):
             words[1] |= 2 << 29
             self.explained["gnu-movn-left"] += 1
         for image, word, said in zip((self.ours, self.theirs), words, (slot.here, slot.there)):
@@ -144,21 +148,22 @@ class Comparison:
             said.add(constraint)
             image.clear(name, at, mask)
 
-    def _relaxed(self, entry, row, name, at, named):
+    def _relaxed(self, slot, row, name, at, entry, named):
         """Takes the words at one relocation out of both images, and says what is wrong with them."""
         mine, other = self.ours.word(name, at), self.theirs.word(name, at)
-        wrong = row.code in GONE and other != NOP
+        changes = 0
         if row.how != "mark":
-            place = self.layout.placed[name] + at
-            entry.here.add(refers(row, mine, place, self.layout.got, self.ours.order)[0])
+            constraint, changes = refers(row, mine, self.layout.placed[name] + at, self.layout.got, self.ours.order)
+            slot.here.add(constraint)
+        wrong = (mine ^ word_before(entry)) & ~changes != 0 or row.code in GONE and other != NOP
         if row.code in HIGH | LOW:
             shift = 16 if row.code in HIGH else 0
             # MOVZ of bits 31:16, MOVK of bits 15:0
             wrong |= other >> 21 != (0x695 if shift else 0x794)
             half = (other >> 5 & 0xFFFF) << shift
-            wrong |= entry.known >> shift & 1 and entry.moved & 0xFFFF << shift != half
-            entry.moved |= half
-            entry.known |= 0xFFFF << shift
+            wrong |= slot.known >> shift & 1 and slot.moved & 0xFFFF << shift != half
+            slot.moved |= half
+            slot.known |= 0xFFFF << shift
         for image in (self.ours, self.theirs):
             image.clear(name, at, ~0)
         if wrong:
@@ -178,7 +183,7 @@ class Comparison:
                 self.explained["gnu-ldm-offset"] += 1
         else:
             # A descriptor has its function first.
-            there = {f"{entry.moved:#x}"}
+            there = {(entry.moved,)}
             agree = {held for held in here if held[-1] & entry.known == entry.moved}
         self.held += len(here) == len(there) == 1
         if not agree:
@@ -187,7 +192,7 @@ class Comparison:
 
     def _word(self, object, entry, row, name, at, named):
         case = differences.Case(row, self.layout, object, entry, self.shared)
-        before = int.from_bytes(entry.of.data[entry.offset : entry.offset + row.size], "little")
+        before = word_before(entry, row.size)
         mine, other = (image.word(name, at, row.size) for image in (self.ours, self.theirs))
         reason = differences.name_of_word(case, self.linker, before, other)
         if reason is None:

@@ -30,12 +30,12 @@ import layout
 from session import Session
 
 
-def members(path, folder, session):
+def members(path, folder, options):
     """The objects of an archive, each under a path of its own; an object as it is; a source assembled."""
     folder = tempfile.mkdtemp(dir=folder)
     if path.endswith(".s"):
         object = os.path.join(folder, "assembled.o")
-        subprocess.run([session.assembler, f"--target={session.target}", "-c", path, "-o", object], check=True)
+        subprocess.run([options.assembler, f"--target={layout.target(options.big_endian)}", "-c", path, "-o", object], check=True)
         return [object]
     if open(path, "rb").read(8) != b"!<arch>\n":
         return [path]
@@ -60,17 +60,16 @@ def main():
     parser.add_argument("--link", dest="example", required=True)
     parser.add_argument("--linker", choices=["lld", "gnu"], default="lld")
     parser.add_argument("--assembler", default="clang-19")
-    parser.add_argument("--big-endian", dest="target", action="store_const", const="aarch64_be-linux-gnu",
-                        default="aarch64-linux-gnu")
+    parser.add_argument("--big-endian", action="store_true")
     parser.add_argument("--rel", action="store_true")
     parser.add_argument("paths", nargs="+")
-    options = vars(parser.parse_args())
-    paths = options.pop("paths")
-    session = Session(**options)
+    options = parser.parse_args()
+    session = Session(options.example, options.linker, options.assembler)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [member for path in paths for member in members(path, folder, session)]
-        session.run(paths, layout.near, folder)
+        paths = [member for path in options.paths for member in members(path, folder, options)]
+        session.run(paths, layout.near, folder, options.big_endian, options.rel)
     sys.exit(not session.report())
 
 
-main()
+if __name__ == "__main__":
+    main()

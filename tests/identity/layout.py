@@ -34,6 +34,10 @@ def align_up(number, align):
     return (number + align - 1) // align * align
 
 
+def target(is_big):
+    return "aarch64_be-linux-gnu" if is_big else "aarch64-linux-gnu"
+
+
 def reason_to_leave_out(object, defined, able):
     """Why `object` is not part of the comparison; None if it is."""
     flags = [section.flags for section in object.sections if section.flags & elf.SHF_ALLOC]
@@ -58,7 +62,7 @@ def strong(object):
             if symbol.bind in elf.STRONG and symbol.section != elf.SHN_UNDEF and symbol.section not in grouped}
 
 
-def prepare(paths, folder, assembler, target, linker):
+def prepare(paths, folder, assembler, is_big, linker):
     """The objects of `paths` that can be compared, cleaned, and a stub for what they leave undefined; why others are not."""
     able = kinds.applied_by(linker)
     objects, defined, left_out = [], set(), collections.defaultdict(list)
@@ -89,7 +93,7 @@ def prepare(paths, folder, assembler, target, linker):
         for name in sorted((wanted | {RESOLVER}) - known - variables):
             stub.write(f'.globl "{name}"\n.type "{name}",%function\n"{name}": ret\n.p2align 4\n')
     stub = os.path.join(folder, "stub.o")
-    subprocess.run([assembler, f"--target={target}", "-c", source, "-o", stub], check=True)
+    subprocess.run([assembler, f"--target={target(is_big)}", "-c", source, "-o", stub], check=True)
     objects.append(elf.Elf(stub))
     return objects, left_out
 

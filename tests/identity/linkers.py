@@ -36,11 +36,11 @@ def ours(example, layout, folder, copies):
         command += ["--place", f"{name}={layout.placed[name]:#x}"]
     command += [copies.get(object.path, object.path) for object in layout.objects]
     run = subprocess.run(command, capture_output=True, text=True)
-    refused, others = {}, []
+    refused, others, originals = {}, [], {copy: path for path, copy in copies.items()}
     for line in run.stderr.splitlines() if run.returncode else []:
         found = re.fullmatch(r"(.*\.o): (\S+)\+0x([0-9a-f]+): (R_AARCH64_\w+ at 0x.*)", line)
         if found:
-            refused.setdefault((found[1], found[2], int(found[3], 16)), found[4])
+            refused.setdefault((originals.get(found[1], found[1]), found[2], int(found[3], 16)), found[4])
         else:
             others.append(line)
     if run.returncode and not refused:
@@ -79,12 +79,12 @@ def script(layout, shared):
     return "PHDRS { " + " ".join(headers) + " }\nSECTIONS {\n" + "\n".join(lines) + "\n}\n"
 
 
-def theirs(linker, layout, folder, shared):
+def theirs(linker, layout, folder, is_big, shared):
     """By a linker that is independent of this project."""
     target, written = os.path.join(folder, "theirs"), os.path.join(folder, "script")
     with open(written, "w") as file:
         file.write(script(layout, shared))
-    command = COMMANDS[linker] + FLAGS + ["-T", written, "-o", target]
+    command = COMMANDS[linker] + ["-m", "aarch64linuxb" if is_big else "aarch64linux"] + FLAGS + ["-T", written, "-o", target]
     if shared:
         versions = os.path.join(folder, "versions")
         with open(versions, "w") as file:

@@ -14,11 +14,11 @@ ALWAYS = ["-c", "-w", "-ffreestanding", "-fno-asynchronous-unwind-tables", "-fno
 class Program:
     """Some files of C that refer to each other, all compiled in one way."""
 
-    def __init__(self, random, linker, shared):
+    def __init__(self, random, linker, shared, is_big):
         self.random, self.shared = random, shared
         self.count = random.randint(1, 3)
         self.model = random.choice(["tiny", "small", "small", "large"])
-        self.command = self._compiler(linker)
+        self.command = self._compiler(linker, is_big)
         # Name, type, elements, file, whether other files see it, whether it is a variable of each thread.
         self.variables = []
         for file in range(self.count):
@@ -30,7 +30,7 @@ class Program:
         # Text of a tiny program is near its data.
         self.is_tight = self.model == "tiny"
 
-    def _compiler(self, linker):
+    def _compiler(self, linker, is_big):
         pick = self.random.choice
         compiler = pick([CLANG, GCC])
         options = [pick(["-O0", "-O1", "-O2", "-Os"]), f"-mcmodel={self.model}"]
@@ -54,7 +54,7 @@ class Program:
             options += ["-ffunction-sections", "-fdata-sections"]
         if self.random.random() < 0.2:
             options.append("-fno-jump-tables")
-        return compiler + ALWAYS + options
+        return compiler + ALWAYS + options + ["-mbig-endian"] * is_big
 
     def write(self, folder):
         """Writes and compiles the files; the paths of the objects."""

@@ -70,15 +70,15 @@ def main():
         for seed in range(first, end):
             chance = random.Random(seed)
             for linker in ("lld", "gnu"):
-                shared = chance.random() < 0.4
+                shared, is_big, rel = chance.random() < 0.4, chance.random() < 0.15, chance.random() < 0.25
                 session = sessions.setdefault((linker, shared), Session(options.example, linker, shared=shared))
                 before = len(session.errors)
                 if options.maker == "assembler":
-                    program = sources.Program(chance, usable, linker, shared)
+                    program = sources.Program(chance, usable, linker, shared, is_big)
                 else:
-                    program = programs.Program(chance, linker, shared)
+                    program = programs.Program(chance, linker, shared, is_big)
                 paths = program.write(folder)
-                session.run(paths, Addresses(chance, shared, program.is_tight), folder)
+                session.run(paths, Addresses(chance, shared, program.is_tight), folder, is_big, rel)
                 session.errors[before:] = [f"seed {seed}: {error}" for error in session.errors[before:]]
     fine = True
     total = collections.Counter()
@@ -90,4 +90,5 @@ def main():
     sys.exit(not fine)
 
 
-main()
+if __name__ == "__main__":
+    main()

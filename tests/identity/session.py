@@ -8,51 +8,54 @@ import elf
 import kinds
 import layout as layouts
 import linkers
-import rel
+import rel as in_place
+
+
+def copies_of(objects):
+    """Files that have the addends of the objects in place, and how many of those are not 0."""
+    copies, converted = {}, 0
+    for object in objects:
+        copy = elf.Elf(object.path)
+        converted += in_place.convert(copy)
+        copies[object.path] = object.path + ".rel.o"
+        copy.write(copies[object.path])
+    return copies, converted
 
 
 class Session:
     """What was compared, added up, and every difference that nothing explains."""
 
-    def __init__(self, example, linker, assembler="clang-19", target="aarch64-linux-gnu", rel=False, shared=False):
-        self.example, self.linker, self.assembler, self.target = example, linker, assembler, target
-        self.rel, self.shared = rel, shared
+    def __init__(self, example, linker, assembler="clang-19", shared=False):
+        self.example, self.linker, self.assembler, self.shared = example, linker, assembler, shared
         self.errors, self.left_out = [], collections.defaultdict(list)
         # Relocations of each kind that both link, and that both refuse; differences by their names.
         self.counts, self.refused, self.explained = collections.Counter(), collections.Counter(), collections.Counter()
         self.objects = self.sections = self.size = self.held = self.converted = 0
 
-    def run(self, paths, choose, folder):
-        objects, left_out = layouts.prepare(paths, folder, self.assembler, self.target, self.linker)
+    def run(self, paths, choose, folder, is_big=False, rel=False):
+        """`choose` gives the sections their addresses. With `rel`, the example gets copies whose addends are in place."""
+        objects, left_out = layouts.prepare(paths, folder, self.assembler, is_big, self.linker)
         for reason, names in left_out.items():
             self.left_out[reason] += names
         layout = layouts.Layout(objects, choose)
         self.objects += len(objects) - 1
         self.sections += len(layout.offsets)
         while True:
-            mine = linkers.ours(self.example, layout, folder, self._copies(objects[:-1]) if self.rel else {})
-            other = linkers.theirs(self.linker, layout, folder, self.shared)
+            copies, converted = copies_of(objects[:-1]) if rel else ({}, 0)
+            mine = linkers.ours(self.example, layout, folder, copies)
+            other = linkers.theirs(self.linker, layout, folder, is_big, self.shared)
             self.errors += [f"here: {line}" for line in mine.others] + [f"there: {line}" for line in other.others]
             if mine.image and other.image:
                 break
             if mine.others or other.others or not self._take_out(layout, mine.refused, other.refused):
                 return
         compared = compare.Comparison(layout, mine.image, other.image, self.linker, self.shared)
+        self.converted += converted
         self.counts += compared.counts
         self.explained += compared.explained
         self.errors += compared.errors
         self.size += compared.size
         self.held += compared.held
-
-    def _copies(self, objects):
-        """Files that have the addends of the objects in place."""
-        copies, self.converted = {}, 0
-        for object in objects:
-            copy = elf.Elf(object.path)
-            self.converted += rel.convert(copy)
-            copies[object.path] = object.path + ".rel.o"
-            copy.write(copies[object.path])
-        return copies
 
     def _take_out(self, layout, here, there):
         """Judges what is refused, and takes it out of the objects; whether there was anything to be taken."""
@@ -87,7 +90,7 @@ class Session:
             print(f"{count:8}  R_AARCH64_{kinds.BY_CODE[code].name}" + (f", {self.refused[code]} refused" if self.refused[code] else ""))
         print(f"{self.counts.total():8}  relocations of {len(self.counts)} kinds, {self.held} slots, in {self.objects} objects, "
               f"{self.sections} sections, {self.size} bytes; {self.refused.total()} refused by both")
-        if self.rel:
+        if self.converted:
             print(f"{self.converted:8}  implicit addends that are not 0")
         for name, count in sorted(self.explained.items(), key=str):
             print(f"{count:8}  differences by name: {name}")

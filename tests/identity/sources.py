@@ -6,10 +6,11 @@ import subprocess
 
 import elf
 import kinds
+from layout import target
 
 ASSEMBLERS = {
-    "llvm-mc": ["llvm-mc-19", "-triple=aarch64-linux-gnu", "-filetype=obj"],
-    "gas": ["aarch64-linux-gnu-as"],
+    "llvm-mc": lambda is_big: ["llvm-mc-19", f"-triple={target(is_big)}", "-filetype=obj"],
+    "gas": lambda is_big: ["aarch64-linux-gnu-as", "-EB" if is_big else "-EL"],
 }
 # Name and flags: of three texts and three of data some are collected under one name, others on their own.
 TEXTS = [(".text.one", '"ax"'), (".text.two", '"ax"'), ("code_apart", '"ax"')]
@@ -22,13 +23,13 @@ SYMBOLS = 6
 NOWHERE = [f"nowhere{number}" for number in range(2)]
 
 
-def assemble(name, lines, folder, stem):
+def assemble(name, lines, folder, stem, is_big=False):
     """The object of `lines`, but for those that the assembler refuses."""
     source, object = (os.path.join(folder, f"{stem}.{end}") for end in "so")
     while True:
         with open(source, "w") as file:
             file.writelines(line.replace("\n", ";") + "\n" for line in lines)
-        run = subprocess.run([*ASSEMBLERS[name], source, "-o", object], capture_output=True, text=True)
+        run = subprocess.run([*ASSEMBLERS[name](is_big), source, "-o", object], capture_output=True, text=True)
         bad = {int(line) - 1 for line in re.findall(rf"{stem}\.s:(\d+):(?:\d+:)? [Ee]rror", run.stderr)}
         if run.returncode == 0:
             return object
@@ -56,8 +57,8 @@ class Program:
 
     is_tight = False
 
-    def __init__(self, random, usable, linker, shared):
-        self.random, self.usable, self.shared = random, usable, shared
+    def __init__(self, random, usable, linker, shared, is_big):
+        self.random, self.usable, self.shared, self.is_big = random, usable, shared, is_big
         self.able = kinds.applied_by(linker) & self._allowed()
         self.count = random.randint(1, 3)
         # Weak symbols that are nowhere, in a third of programs; not in shared ones, where they are left to the loader.
@@ -82,11 +83,11 @@ class Program:
         for number in range(self.count):
             name = self.random.choice(list(ASSEMBLERS))
             # A reference within a section may be too far for the assembler already.
-            paths.append(assemble(name, self._object(number, self.usable[name]), folder, f"random{number}"))
+            paths.append(assemble(name, self._object(number, self.usable[name]), folder, f"random{number}", self.is_big))
         if not self.shared:
             # In an object of their own, so that no assembler puts in what it knows.
             lines = [f".globl {name}\n.set {name}, {value:#x}" for name, value in NUMBERS.items()]
-            paths.append(assemble("gas", lines, folder, "numbers"))
+            paths.append(assemble("gas", lines, folder, "numbers", self.is_big))
         return paths
 
     def _object(self, number, forms):
