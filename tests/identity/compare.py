@@ -213,7 +213,11 @@ class Comparison:
         if not is_placed(self.ours) or not is_placed(self.theirs):
             self.errors.append(f"{name} is not at {addr:#x} in both images")
             return
-        self.size += len(one)
+        self.size += len(other)
+        if self.layout.prots[name] & elf.SHF_EXECINSTR and len(one) > len(other) and not any(one[len(other) :]):
+            # Room for veneers that might have been wanted, and were not.
+            self.explained["veneer-room"] += 1
+            one = one[: len(other)]
         if one != other:
             found = [at for at, (mine, theirs) in enumerate(itertools.zip_longest(one, other)) if mine != theirs]
             first = found[0] & ~3
