@@ -54,7 +54,7 @@ def set_half(before, x, shift):
     return opcode & ~(0xFFFF << 5) | (x >> shift & 0xFFFF) << 5
 
 
-# Name, linker, when it applies, and the word that the linker writes there, where that is known.
+# Name, linker, when it applies, and the word that the linker writes there; None where that is the right MOVZ of any half.
 WORDS = [
     # It always writes MOVZ for MOVW_PREL_G3; here, as the ABI says, MOVN where X is negative.
     ("lld-prel-g3", "lld", lambda c: c.row.name == "MOVW_PREL_G3" and c.x < 0, lambda c, before: set_half(before, c.x, 48)),
@@ -118,8 +118,12 @@ def is_movn_left(row, linker, before, theirs):
 
 def name_of_word(case, linker, before, theirs):
     """Why the linker's word is not ours; None where nothing explains it."""
-    return next((name for name, of, applies, makes in WORDS
-                 if of == linker and applies(case) and (makes is None or makes(case, before) == theirs)), None)
+    def is_made(makes):
+        if makes is None:
+            return theirs & ~(0xFFFF << 5) == set_half(before, 0, 0)
+        return theirs == makes(case, before)
+
+    return next((name for name, of, applies, makes in WORDS if of == linker and applies(case) and is_made(makes)), None)
 
 
 def name_of_refusal(case, linker, is_here):
