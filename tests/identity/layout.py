@@ -16,6 +16,8 @@ DROPPED = [".eh_frame", ".note.gnu.property", ".note.ABI-tag", ".note.GNU-stack"
 RESOLVER = "__tlsdesc_static"
 GOT_BASE = "_GLOBAL_OFFSET_TABLE_"
 BLOCK_START = "_TLS_MODULE_BASE_"
+# What linkers define where it is wanted: the ends of a section whose name is one of C.
+ENDS = ["__start_", "__stop_"]
 # Bytes at the thread pointer that are the thread's own (AAELF64, "Thread-local storage").
 TCB = 16
 
@@ -83,6 +85,7 @@ def prepare(paths, folder, assembler, is_big, linker):
                               or symbol.type == elf.STT_TLS and linker == "gnu")
     wanted = {symbol.name for object in objects for symbol in object.symbols
               if symbol.section == elf.SHN_UNDEF and must_be(symbol)} - {GOT_BASE, BLOCK_START, ""}
+    wanted -= {end + section.name for object in objects for section in object.sections for end in ENDS}
     source = os.path.join(folder, "stub.s")
     with open(source, "w") as stub:
         stub.write('.section .stub,"ax",%progbits\n.p2align 4\n')
@@ -160,7 +163,7 @@ class Layout:
             return self.got
         if symbol.bind != elf.STB_LOCAL:
             if symbol.name not in self._globals:
-                return 0 if symbol.name == BLOCK_START else None
+                return 0 if symbol.name == BLOCK_START else self._end(symbol.name)
             object, symbol = self._globals[symbol.name]
         if not self._is_there(object, symbol):
             return None
@@ -168,6 +171,14 @@ class Layout:
             return symbol.value
         addr = self.address(object, symbol.section) + symbol.value
         return addr - self.block() if object.sections[symbol.section].flags & elf.SHF_TLS else addr
+
+    def _end(self, name):
+        """The start or the end of a section, if that is what `name` asks for."""
+        for end in ENDS:
+            section = name.removeprefix(end)
+            if section != name and section in self.placed:
+                return self.placed[section] + (self.sizes[section] if end == "__stop_" else 0)
+        return None
 
     def resolver(self):
         """The object and the symbol of the function that descriptors call."""

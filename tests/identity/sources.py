@@ -17,7 +17,12 @@ TEXTS = [(".text.one", '"ax"'), (".text.two", '"ax"'), ("code_apart", '"ax"')]
 DATA = [(".data.one", '"aw"'), (".rodata.two", '"a"'), ("data_apart", '"aw"')]
 ZEROS = [(".bss.one", '"aw",%nobits'), ("zeros_apart", '"aw",%nobits')]
 VARIABLES = [(".tdata.one", '"awT"'), (".tdata.two", '"awT"'), (".tbss.one", '"awT",%nobits'), (".tbss.two", '"awT",%nobits')]
-# Symbols in each section.
+# What several objects may define, in sections of theirs, and at most one not as weak.
+WEAK_CODE, WEAK_DATA = ([f"weak_{kind}{number}" for number in range(2)] for kind in ("code", "data"))
+# What linkers define, of sections with names of C.
+ENDS = [f"__{end}_{name}" for end in ("start", "stop") for name in ("code_apart", "data_apart", "zeros_apart")]
+BRANCHES = {279, 280, 282, 283, 314}
+# Symbols in each section, the last of which is local.
 SYMBOLS = 6
 # What no object defines, and need not be there.
 NOWHERE = [f"nowhere{number}" for number in range(2)]
@@ -63,8 +68,23 @@ class Program:
         self.count = random.randint(1, 3)
         # Weak symbols that are nowhere, in a third of programs; not in shared ones, where they are left to the loader.
         self.nowhere = NOWHERE if not shared and random.random() < 0.3 else []
+        self.weak = self._weak()
         # GNU ld has one way for all that finds a variable by slots: it must not be found in two.
         self.ways = dict(zip(["gd", "ld", "ie", "de"], VARIABLES)) if linker == "gnu" and shared else {}
+
+    def _weak(self):
+        """Which lines define the names that several objects may, by the object, the section and the symbol beside."""
+        lines = {}
+        for names, sections in ((WEAK_CODE, TEXTS), (WEAK_DATA, DATA + ZEROS)):
+            for name in names:
+                definers = self.random.sample(range(self.count), self.random.randint(1, self.count))
+                strong = self.random.choice([*definers, None])
+                for number in definers:
+                    place = number, self.random.choice(sections)[0], self.random.randrange(SYMBOLS)
+                    kind = "%function" if names is WEAK_CODE else "%object"
+                    scope = ".globl" if number == strong else ".weak"
+                    lines.setdefault(place, []).extend([f"{scope} {name}", f".type {name},{kind}", f"{name}:"])
+        return lines
 
     def _allowed(self):
         """What may be in an image: a shared one knows no address but by the loader, and no offset from the thread pointer;
@@ -114,13 +134,12 @@ class Program:
         lines = []
         for index in range(SYMBOLS):
             name = symbol(number, section, index)
-            # The last one is local; an object's own.
             scope = ".globl" if index < SYMBOLS - 1 else ".local"
-            lines += [f"{scope} {name}", f".p2align {self.random.randint(4, 6)}"]
+            lines += [f"{scope} {name}", f".p2align {12 if self.random.random() < 0.02 else self.random.randint(4, 6)}"]
             if scope == ".globl" and self.random.random() < 0.3:
                 lines.append(f".hidden {name}")
             kind = type or ("%function" if section in dict(TEXTS) else self.random.choice(["%object", "%notype"]))
-            lines += [f".type {name},{kind}", f"{name}:", *items()]
+            lines += [f".type {name},{kind}", f"{name}:", *self.weak.get((number, section, index), []), *items()]
         return lines
 
     def _items(self, number, section, rows, most, forms):
@@ -162,18 +181,23 @@ class Program:
             return self.random.choice(fitting or list(NUMBERS)), addend
         if row.end is not None and row.end <= 1 << 20 and pick < 0.9:
             return symbol(other, section, index), addend
+        if row.code in BRANCHES and pick < 0.15:
+            return self.random.choice(WEAK_CODE), addend
         if row.code in BRANCHES:
             return symbol(other, self.random.choice(TEXTS)[0], index), addend
         if pick < 0.1 and not self.shared:
             return self.random.choice(list(NUMBERS)), addend
+        if pick < 0.2:
+            return self.random.choice(WEAK_CODE + WEAK_DATA + ENDS), addend
         return symbol(other, self.random.choice(TEXTS + DATA + ZEROS)[0], index), addend
 
 
-BRANCHES = {279, 280, 282, 283, 314}
 # Absolute symbols.
 NUMBERS = {"small": 0x7238, "minus": -0x7238, "wide": 0x7654_3210, "below": -0x7654_3210, "page": 0x1_2345_6000,
            "high": 0x7abc_1234_5678, "deep": -0x7abc_1234_5678, "top": 0x7123_4567_89ab_cde0}
 
 
 def symbol(number, section, index):
-    return f"s{number}_{section.replace('.', '_').strip('_')}_{index}"
+    # Local symbols of several objects have the same names.
+    owner = f"s{number}" if index < SYMBOLS - 1 else "local"
+    return f"{owner}_{section.replace('.', '_').strip('_')}_{index}"
