@@ -54,6 +54,12 @@ def set_half(before, x, shift):
     return opcode & ~(0xFFFF << 5) | (x >> shift & 0xFFFF) << 5
 
 
+def set_adr(case, before):
+    """ADR of the place, or ADRP of its page, and the addend."""
+    distance = case.target if case.row.code == 274 else case.target >> 12
+    return before | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5
+
+
 # Name, linker, when it applies, and the word that the linker writes there; None where that is the right MOVZ of any half.
 WORDS = [
     # It always writes MOVZ for MOVW_PREL_G3; here, as the ABI says, MOVN where X is negative.
@@ -61,14 +67,14 @@ WORDS = [
     # It always writes MOVZ for TLSLE_MOVW_TPREL_G0 and G1.
     ("gnu-tprel-movz", "gnu", lambda c: c.row.code in (545, 547) and c.x < 0,
      lambda c, before: set_half(before, c.x, {545: 16, 547: 0}[c.row.code])),
-    # A weak symbol that is nowhere: the address is that of the place or its page; here it is 0, by MOVZ.
-    *(("weak-adr", linker, lambda c: c.nowhere and c.row.code in (274, 275, 276), lambda c, before: before) for linker in ("lld", "gnu")),
+    # A weak symbol that is nowhere: it is at the place or its page; here it is at 0, by MOVZ.
+    *(("weak-adr", linker, lambda c: c.nowhere and c.row.code in (274, 275, 276), set_adr) for linker in ("lld", "gnu")),
     # A jump to such a symbol is none; here it goes on, as a conditional branch does, which there goes nowhere.
     ("weak-jump", "gnu", lambda c: c.nowhere and c.row.code in (282, 283), lambda c, before: NOP),
     ("weak-branch-to-itself", "gnu", lambda c: c.nowhere and c.row.code in (279, 280), lambda c, before: before),
     # The distance to it is 4, as that of a branch which goes on; here, as the ABI says, 0.
     ("weak-prel-next", "lld", lambda c: c.nowhere and 287 <= c.row.code <= 293,
-     lambda c, before: set_half(before, 4, {0: 0, 1: 16, 2: 32, 3: 48}[before >> 21 & 3])),
+     lambda c, before: set_half(before, 4 + c.target, {0: 0, 1: 16, 2: 32, 3: 48}[before >> 21 & 3])),
     # Another origin and no sign: see REFUSED_THERE.
     ("gnu-tprel-g2", "gnu", lambda c: c.row.code == 544, None),
 ]

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 
+import kinds
 import layout
 from session import Session
 
@@ -68,6 +69,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         paths = [member for path in options.paths for member in members(path, folder, options)]
         session.run(paths, layout.near, folder, options.big_endian, options.rel)
+    for code, count in sorted(session.counts.items()):
+        print(f"{count:8}  R_AARCH64_{kinds.BY_CODE[code].name}")
     sys.exit(not session.report())
 
 

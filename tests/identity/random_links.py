@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 
+import kinds
 import layout as layouts
 import programs
 import sources
@@ -20,7 +21,7 @@ class Addresses:
     distance that is chosen around the ranges' ends, so that some of what refers to it is refused."""
 
     def __init__(self, random, shared, is_tight):
-        """`is_tight`: the programs know nothing beyond 1 MiB."""
+        """With `is_tight`, most lies within 1 MiB."""
         self.random, self.shared, self.is_tight = random, shared, is_tight
 
     def __call__(self, layout):
@@ -55,6 +56,20 @@ class Addresses:
         return at + layout.to_place().get(name, layout.slot_room() + 0x1000)
 
 
+def print_table(sessions):
+    """Prints how many relocations of each kind were compared with each linker, and how many both refused."""
+    columns = {name: collections.Counter() for name in ("lld", "gnu", "refused")}
+    for (linker, _), session in sessions.items():
+        columns[linker] += session.counts
+        columns["refused"] += session.refused
+    print("| relocation | ld.lld | GNU ld | refused by both |\n|---|---:|---:|---:|")
+    for code in sorted(set().union(*columns.values())):
+        numbers = " | ".join(str(column[code]) for column in columns.values())
+        print(f"| {kinds.BY_CODE[code].name} | {numbers} |")
+    total = columns["lld"] + columns["gnu"]
+    print(f"{total.total()} relocations of {len(total)} kinds in all")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--link", dest="example", required=True)
@@ -81,12 +96,10 @@ def main():
                 session.run(paths, Addresses(chance, shared, program.is_tight), folder, is_big, rel)
                 session.errors[before:] = [f"seed {seed}: {error}" for error in session.errors[before:]]
     fine = True
-    total = collections.Counter()
     for (linker, shared), session in sessions.items():
         print(f"with {linker}, {'shared' if shared else 'static'}:")
         fine &= session.report()
-        total += session.counts
-    print(f"{total.total()} relocations of {len(total)} kinds in all")
+    print_table(sessions)
     sys.exit(not fine)
 
 

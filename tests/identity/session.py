@@ -85,9 +85,7 @@ class Session:
         return taken
 
     def report(self):
-        """Prints what was compared, and answers whether all is explained."""
-        for code, count in sorted(self.counts.items()):
-            print(f"{count:8}  R_AARCH64_{kinds.BY_CODE[code].name}" + (f", {self.refused[code]} refused" if self.refused[code] else ""))
+        """Prints what was compared, and answers whether every difference is explained."""
         print(f"{self.counts.total():8}  relocations of {len(self.counts)} kinds, {self.held} slots, in {self.objects} objects, "
               f"{self.sections} sections, {self.size} bytes; {self.refused.total()} refused by both")
         if self.converted:

@@ -60,12 +60,12 @@ def usable_forms(folder):
 class Program:
     """Several objects that refer to each other."""
 
-    is_tight = False
-
     def __init__(self, random, usable, linker, shared, is_big):
         self.random, self.usable, self.shared, self.is_big = random, usable, shared, is_big
         self.able = kinds.applied_by(linker) & self._allowed()
         self.count = random.randint(1, 3)
+        # Else little is in reach of 1 MiB.
+        self.is_tight = random.random() < 0.4
         # Weak symbols that are nowhere, in a third of programs; not in shared ones, where they are left to the loader.
         self.nowhere = NOWHERE if not shared and random.random() < 0.3 else []
         self.weak = self._weak()
@@ -167,8 +167,12 @@ class Program:
             # The middle of a page, and now and then beyond 2^12 or below 0, to be refused.
             steps = [0, 0, 0, 1, 3, -1, 0x1000] if row.target in ("tprel", "dtprel") else [0]
             return symbol(other, section, index), row.align * self.random.choice(steps)
-        if self.nowhere and pick < 0.05 and not row.data:
-            return self.random.choice(self.nowhere), 0
+        if self.nowhere and pick < 0.05:
+            # A jump to nowhere and further has no meaning.
+            is_plain = row.target == "got" or row.code in BRANCHES
+            return self.random.choice(self.nowhere), 0 if is_plain else row.align * self.random.choice([0, 0, 1, 4])
+        if row.target == "got" and pick < 0.3:
+            return self.random.choice(WEAK_CODE + WEAK_DATA + ENDS + list(NUMBERS) * (not self.shared)), 0
         if row.target == "got":
             # GNU as refers to a section instead of a local symbol, and adds what linkers know no slot for.
             other, index = self.random.randrange(self.count), self.random.randrange(SYMBOLS - 1)
