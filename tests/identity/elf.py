@@ -44,7 +44,7 @@ class Elf:
         at, size, count, names = self._header()
         self.sections = []
         for index in range(count):
-            section = Section(index, self._unpack("IIQQQQIIQQ", at + index * size), self.data)
+            section = Section(index, self.unpack("IIQQQQIIQQ", at + index * size), self.data)
             section.header = at + index * size
             self.sections.append(section)
         for section in self.sections:
@@ -54,7 +54,7 @@ class Elf:
         for table in (section for section in self.sections if section.type == SHT_SYMTAB):
             self.symbols += self._symbols(table)
 
-    def _unpack(self, format, at):
+    def unpack(self, format, at):
         return struct.unpack_from(self.order + format, self.data, at)
 
     def pack(self, format, at, *numbers):
@@ -62,8 +62,8 @@ class Elf:
         struct.pack_into(self.order + format, self.data, at, *numbers)
 
     def _header(self):
-        (at,) = self._unpack("Q", 40)
-        size, count, names = self._unpack("HHH", 58)
+        (at,) = self.unpack("Q", 40)
+        size, count, names = self.unpack("HHH", 58)
         return at, size, count, names
 
     def _text(self, section, at):

@@ -1,6 +1,7 @@
 """Links objects by the example and by ld.lld or GNU ld at the same addresses, and compares the images byte for byte.
 
-usage: identity.py --link EXAMPLE [--linker lld|gnu] [--assembler CLANG] [--big-endian] [--rel] PATH...
+usage: identity.py --link EXAMPLE [--linker lld|gnu] [--assembler CLANG] [--big-endian] [--rel] [--crel]
+                   PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and named: objects with
 indirect functions or sections both writable and executable, which the linker refuses; those with common symbols, which
@@ -10,7 +11,8 @@ the example does not; .eh_frame, which they rewrite, and the notes that they mer
 
 With --big-endian, sources are assembled for aarch64_be. With --rel, the example gets copies of the objects whose addends are in
 place (SHT_REL): each table but those with an addend that its place cannot hold. The other linker, which need not read all of
-those, gets the objects as they are.
+those, gets the objects as they are. With --crel, the example gets copies whose relocations are compressed (SHT_CREL), after --rel
+without addends of their own; ld.lld, which reads none of those, gets the copies too where all have their addends.
 
 A reference to the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
 hold. Code that finds a thread-local variable by a slot (initial exec, descriptors) linkers rewrite even so to moves of its
@@ -63,12 +65,13 @@ def main():
     parser.add_argument("--assembler", default="clang-19")
     parser.add_argument("--big-endian", action="store_true")
     parser.add_argument("--rel", action="store_true")
+    parser.add_argument("--crel", action="store_true")
     parser.add_argument("paths", nargs="+")
     options = parser.parse_args()
     session = Session(options.example, options.linker, options.assembler)
     with tempfile.TemporaryDirectory() as folder:
         paths = [member for path in options.paths for member in members(path, folder, options)]
-        session.run(paths, layout.near, folder, options.big_endian, options.rel)
+        session.run(paths, layout.near, folder, options.big_endian, options.rel, options.crel)
     for code, count in sorted(session.counts.items()):
         print(f"{count:8}  R_AARCH64_{kinds.BY_CODE[code].name}")
     sys.exit(not session.report())

@@ -79,8 +79,8 @@ def script(layout, shared):
     return "PHDRS { " + " ".join(headers) + " }\nSECTIONS {\n" + "\n".join(lines) + "\n}\n"
 
 
-def theirs(linker, layout, folder, is_big, shared):
-    """By a linker that is independent of this project."""
+def theirs(linker, layout, folder, copies, is_big, shared):
+    """By a linker that is independent of this project, with `copies` as above."""
     target, written = os.path.join(folder, "theirs"), os.path.join(folder, "script")
     with open(written, "w") as file:
         file.write(script(layout, shared))
@@ -92,15 +92,16 @@ def theirs(linker, layout, folder, is_big, shared):
         command += SHARED + [versions]
     else:
         command.append("-static")
-    run = subprocess.run(command + [object.path for object in layout.objects], capture_output=True, text=True)
-    refused, others, path = {}, [], ""
+    paths = [copies.get(object.path, object.path) for object in layout.objects]
+    run = subprocess.run(command + paths, capture_output=True, text=True)
+    refused, others, path, originals = {}, [], "", {copy: path for path, copy in copies.items()}
     for line in (run.stdout + run.stderr).splitlines():
         # GNU ld names the object only with the first place in a function.
         path = (re.match(r"(\S+\.o): in function|(\S+\.o):\(", line.replace(f"{COMMANDS[linker][0]}: error: ", "")) or [path])[0]
         path = path.split(": in function")[0].removesuffix(":(")
         found = re.search(r"\((?:function .*: )?(\S+)\+0x([0-9a-f]+)\): (.*)", line)
         if found and any(words in found[3] for words in TOO_FAR):
-            refused.setdefault((path, found[1], int(found[2], 16)), found[3])
+            refused.setdefault((originals.get(path, path), found[1], int(found[2], 16)), found[3])
         elif run.returncode and re.search(r"error|unknown|nrecogni[sz]ed|unsupported|unresolv|failed|undefined|dangerous|can not", line):
             if "link errors found" not in line and "one possible cause" not in line:
                 others.append(line)

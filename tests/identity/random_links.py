@@ -85,7 +85,7 @@ def main():
         for seed in range(first, end):
             chance = random.Random(seed)
             for linker in ("lld", "gnu"):
-                shared, is_big, rel = chance.random() < 0.4, chance.random() < 0.15, chance.random() < 0.25
+                shared, is_big, rel, crel = (chance.random() < part for part in (0.4, 0.15, 0.25, 0.25))
                 session = sessions.setdefault((linker, shared), Session(options.example, linker, shared=shared))
                 before = len(session.errors)
                 if options.maker == "assembler":
@@ -93,7 +93,7 @@ def main():
                 else:
                     program = programs.Program(chance, linker, shared, is_big)
                 paths = program.write(folder)
-                session.run(paths, Addresses(chance, shared, program.is_tight), folder, is_big, rel)
+                session.run(paths, Addresses(chance, shared, program.is_tight), folder, is_big, rel, crel)
                 session.errors[before:] = [f"seed {seed}: {error}" for error in session.errors[before:]]
     fine = True
     for (linker, shared), session in sessions.items():

@@ -3,6 +3,7 @@
 import collections
 
 import compare
+import crel as compressed
 import differences
 import elf
 import kinds
@@ -11,14 +12,17 @@ import linkers
 import rel as in_place
 
 
-def copies_of(objects):
-    """Files that have the addends of the objects in place, and how many of those are not 0."""
+def copies_of(objects, rel, crel):
+    """Files that have the relocations of the objects in other forms, and how many addends in place are not 0."""
     copies, converted = {}, 0
     for object in objects:
         copy = elf.Elf(object.path)
-        converted += in_place.convert(copy)
-        copies[object.path] = object.path + ".rel.o"
-        copy.write(copies[object.path])
+        converted += in_place.convert(copy) if rel else 0
+        if crel:
+            compressed.convert(copy)
+        if rel or crel:
+            copies[object.path] = object.path + ".copy.o"
+            copy.write(copies[object.path])
     return copies, converted
 
 
@@ -32,8 +36,9 @@ class Session:
         self.counts, self.refused, self.explained = collections.Counter(), collections.Counter(), collections.Counter()
         self.objects = self.sections = self.size = self.held = self.converted = 0
 
-    def run(self, paths, choose, folder, is_big=False, rel=False):
-        """`choose` gives the sections their addresses. With `rel`, the example gets copies whose addends are in place."""
+    def run(self, paths, choose, folder, is_big=False, rel=False, crel=False):
+        """`choose` gives the sections their addresses. The example gets copies, with `rel` of addends in place, with `crel`
+        compressed, which ld.lld reads too."""
         objects, left_out = layouts.prepare(paths, folder, self.assembler, is_big, self.linker)
         for reason, names in left_out.items():
             self.left_out[reason] += names
@@ -41,9 +46,10 @@ class Session:
         self.objects += len(objects) - 1
         self.sections += len(layout.offsets)
         while True:
-            copies, converted = copies_of(objects[:-1]) if rel else ({}, 0)
+            copies, converted = copies_of(objects[:-1], rel, crel)
             mine = linkers.ours(self.example, layout, folder, copies)
-            other = linkers.theirs(self.linker, layout, folder, is_big, self.shared)
+            given = copies if crel and not rel and self.linker == "lld" else {}
+            other = linkers.theirs(self.linker, layout, folder, given, is_big, self.shared)
             self.errors += [f"here: {line}" for line in mine.others] + [f"there: {line}" for line in other.others]
             if mine.image and other.image:
                 break
