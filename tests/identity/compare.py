@@ -83,8 +83,9 @@ def refers(row, word, place, got, order):
     if word & 0x1F800000 == 0x12800000:
         half = word >> 5 & 0xFFFF
         shift = 16 * (word >> 21 & 3)
-        # MOVN is of a negative number, which no offset of a slot is.
-        return (got, 0xFFFF << shift, half << shift if word >> 29 & 3 else -1), 0x60000000 | 0xFFFF << 5
+        # MOVN is of a negative number, which no offset of a slot is; the linker chooses between that and MOVZ.
+        opcode = word >> 29 & 3
+        return (got, 0xFFFF << shift, half << shift if opcode else -1), 0xFFFF << 5 | (0 if opcode == 3 else 3 << 29)
     offset = (word >> 10 & 0xFFF) << (3 if word & 0x3B000000 == 0x39000000 else 0)
     if row.how == "abs":
         return (0, 0xFFF, offset), 0xFFF << 10
@@ -96,11 +97,13 @@ def word_before(entry, size=4):
     return int.from_bytes(entry.of.data[entry.offset : entry.offset + size], "little")
 
 
-class Entry:
-    """An entry of the GOT: what the code of each image says of where it is."""
+class Slot:
+    """What the code of each image says of where a slot is."""
 
     def __init__(self):
         self.here, self.there = set(), set()
+        # What it is for: an address, or a variable's offset.
+        self.value = None
         # Of a variable whose code was rewritten: halves of its offset from the thread pointer, and which bits those are.
         self.moved, self.known = 0, 0
 
@@ -111,13 +114,13 @@ class Comparison:
         self.ours, self.theirs = (Image(file, layout) for file in (ours, theirs))
         self.errors, self.counts, self.explained = [], collections.Counter(), collections.Counter()
         self.held = self.size = 0
-        self.entries = collections.defaultdict(Entry)
+        self.slots = collections.defaultdict(Slot)
         for object in layout.objects:
             for entry in object.relocations():
                 if (object, entry.of.index) in layout.offsets:
                     self._relocation(object, entry)
-        for key, entry in self.entries.items():
-            self._entry(key, entry)
+        for key, slot in self.slots.items():
+            self._held(key, slot)
         for name in layout.placed:
             self._section(name)
 
@@ -128,16 +131,17 @@ class Comparison:
         at = start + entry.offset
         symbol = object.symbols[entry.symbol]
         key = symbol.name if symbol.bind != elf.STB_LOCAL else (object.path, entry.symbol)
-        slot = self.entries[key, row.target]
+        slot = self.slots[key, row.target]
+        slot.value = self.layout.symbol(object, entry.symbol)
         named = f"{object.path}: {entry.of.name}+{entry.offset:#x}: {row.name}"
         if entry.code in kinds.RELAXED and not self.shared:
             self._relaxed(slot, row, name, at, entry, named)
         elif row.target in kinds.SLOTS and row.how != "mark":
-            self._slot(slot, row, name, at, entry)
+            self._refers(slot, row, name, at, entry)
         elif self.ours.word(name, at, row.size) != self.theirs.word(name, at, row.size):
             self._word(object, entry, row, name, at, named)
 
-    def _slot(self, slot, row, name, at, entry):
+    def _refers(self, slot, row, name, at, entry):
         place = self.layout.placed[name] + at - entry.addend
         words = [image.word(name, at) for image in (self.ours, self.theirs)]
         if differences.is_movn_left(row, self.linker, word_before(entry), words[1]):
@@ -158,8 +162,8 @@ class Comparison:
         wrong = (mine ^ word_before(entry)) & ~changes != 0 or row.code in GONE and other != NOP
         if row.code in HIGH | LOW:
             shift = 16 if row.code in HIGH else 0
-            # MOVZ of bits 31:16, MOVK of bits 15:0
-            wrong |= other >> 21 != (0x695 if shift else 0x794)
+            # MOVZ of bits 31:16, MOVK of bits 15:0, of the same register, or of x0, which a descriptor gives.
+            wrong |= other >> 21 != (0x695 if shift else 0x794) or other & 31 != (mine & 31 if row.target == "ie" else 0)
             half = (other >> 5 & 0xFFFF) << shift
             wrong |= slot.known >> shift & 1 and slot.moved & 0xFFFF << shift != half
             slot.moved |= half
@@ -169,22 +173,22 @@ class Comparison:
         if wrong:
             self.errors.append(f"{named}: {mine:08x} here, {other:08x} there")
 
-    def _entry(self, key, entry):
-        if not entry.here:
+    def _held(self, key, slot):
+        if not slot.here:
             return
         count = 1 if key[1] in ("got", "ie") else 2
-        here = self.ours.contents(entry.here, count)
-        if entry.there:
-            there = self.theirs.contents(entry.there, count)
+        here = self.ours.contents(slot.here, count)
+        if slot.there:
+            there = self.theirs.contents(slot.there, count)
             agree = here & there
             if key[1] == "ld" and self.linker == "gnu" and not agree:
                 # A pair of the symbol's own, with its offset and not 0.
-                agree = {held for held in there if held[0] == 1}
+                agree = there & {(1, slot.value)}
                 self.explained["gnu-ldm-offset"] += 1
         else:
             # A descriptor has its function first.
-            there = {(entry.moved,)}
-            agree = {held for held in here if held[-1] & entry.known == entry.moved}
+            there = {(slot.moved,)}
+            agree = {held for held in here if held[-1] & slot.known == slot.moved}
         self.held += len(here) == len(there) == 1
         if not agree:
             texts = [sorted(map(str, (tuple(f"{word:#x}" for word in held) for held in some))) for some in (here, there)]
@@ -194,7 +198,7 @@ class Comparison:
         case = differences.Case(row, self.layout, object, entry, self.shared)
         before = word_before(entry, row.size)
         mine, other = (image.word(name, at, row.size) for image in (self.ours, self.theirs))
-        reason = differences.name_of_word(case, self.linker, before, other)
+        reason = differences.name_of_word(case, self.linker, before, mine, other)
         if reason is None:
             self.errors.append(f"{named}: {mine:0{2 * row.size}x} here, {other:0{2 * row.size}x} there, of {before:0{2 * row.size}x} "
                                f"at {case.place:#x}, X = {case.x:#x}{', symbol nowhere' if case.nowhere else ''}")

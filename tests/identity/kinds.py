@@ -6,6 +6,7 @@ import sys
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
 sys.path.insert(0, GOLDEN)
 from rows import ROWS  # noqa: E402
+from settle import LEFT, NEAR, PAGES  # noqa: E402, F401
 
 BY_CODE = {row.code: row for row in ROWS}
 # Kinds of entries of the GOT.

@@ -79,8 +79,9 @@ class Session:
                         self.errors.append(f"refused without reason, X = {case.x:#x}: {here[place]}")
                 else:
                     name = differences.name_of_refusal(case, self.linker, place in here)
-                    self.explained[name] += 1
-                    if name is None:
+                    if name:
+                        self.explained[name] += 1
+                    else:
                         what = f"here: {here[place]}" if place in here else f"there: {there[place]}"
                         self.errors.append(f"{':'.join(map(str, place))}: {row.name}, X = {case.x:#x}, is refused only {what}")
                 object.neutralise(entry)

@@ -19,6 +19,9 @@ ZEROS = [(".bss.one", '"aw",%nobits'), ("zeros_apart", '"aw",%nobits')]
 VARIABLES = [(".tdata.one", '"awT"'), (".tdata.two", '"awT"'), (".tbss.one", '"awT",%nobits'), (".tbss.two", '"awT",%nobits')]
 # What several objects may define, in sections of theirs, and at most one not as weak.
 WEAK_CODE, WEAK_DATA = ([f"weak_{kind}{number}" for number in range(2)] for kind in ("code", "data"))
+# Absolute symbols.
+NUMBERS = {"small": 0x7238, "minus": -0x7238, "wide": 0x7654_3210, "below": -0x7654_3210, "page": 0x1_2345_6000,
+           "high": 0x7abc_1234_5678, "deep": -0x7abc_1234_5678, "top": 0x7123_4567_89ab_cde0}
 # What linkers define, of sections with names of C.
 ENDS = [f"__{end}_{name}" for end in ("start", "stop") for name in ("code_apart", "data_apart", "zeros_apart")]
 BRANCHES = {279, 280, 282, 283, 314}
@@ -98,7 +101,6 @@ class Program:
 
     def write(self, folder):
         """Writes the objects, each by one of the assemblers; their paths."""
-        paths = []
         paths = []
         for number in range(self.count):
             name = self.random.choice(list(ASSEMBLERS))
@@ -196,12 +198,8 @@ class Program:
         return symbol(other, self.random.choice(TEXTS + DATA + ZEROS)[0], index), addend
 
 
-# Absolute symbols.
-NUMBERS = {"small": 0x7238, "minus": -0x7238, "wide": 0x7654_3210, "below": -0x7654_3210, "page": 0x1_2345_6000,
-           "high": 0x7abc_1234_5678, "deep": -0x7abc_1234_5678, "top": 0x7123_4567_89ab_cde0}
-
-
 def symbol(number, section, index):
+    """The name of a symbol of an object."""
     # Local symbols of several objects have the same names.
     owner = f"s{number}" if index < SYMBOLS - 1 else "local"
     return f"{owner}_{section.replace('.', '_').strip('_')}_{index}"
