@@ -1,7 +1,8 @@
 //! The same objects at the same addresses, linked by the example, by ld.lld and by GNU ld: the images are the same to the byte.
 //!
 //! `identity/identity.py` says what is compared and what may differ; `identity/libraries.sh` does it for whole libraries, and
-//! `identity/random_links.py` for objects and addresses at random. `AARCH64_RELOC_LINKS` is how many of those, 8 or more; without it, 8.
+//! `identity/random_links.py` for objects and addresses at random. `AARCH64_RELOC_LINKS` is how many of those, 8 or more;
+//! without it, a few.
 #![cfg(all(target_os = "linux", not(target_arch = "aarch64"), feature = "std", feature = "object"))]
 
 mod common;
