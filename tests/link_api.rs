@@ -1000,6 +1000,17 @@ mod islands {
     }
 
     #[test]
+    fn islands_that_would_be_aligned_beyond_all_memory_are_too_big() {
+        let mut object = Made::default();
+        let nop = Content::Bytes(&[0x1f, 0x20, 0x03, 0xd5]);
+        object.loaded(".text", Prot::ReadExec, 1 << 63, nop);
+        object.add("one", Prot::ReadExec, nop);
+        object.add("two", Prot::ReadExec, nop);
+        let setup = Setup { pins: &[("one", 0x1000), ("two", 0x2000)], ..Setup::default() };
+        assert_eq!(causes(vec![object], &setup), ["TooBig"]);
+    }
+
+    #[test]
     fn pieces_of_init_stay_together() {
         // `.init` is one function in pieces: no island may part it, so the nearest must do.
         let object = branch_over(".init", Reloc::CONDBR19, insn::b_cond(1));
