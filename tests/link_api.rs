@@ -522,6 +522,23 @@ mod commits {
         one(insn::movz(Reg::X0, Hw::G0), Reloc::MOVW_UABS_G0, 0, absolute("number", 0x1234))
     }
 
+    /// It is aligned, and then lies behind the bytes that the file has.
+    #[test]
+    fn an_empty_section_needs_no_memory() {
+        let mut object = Made::default();
+        object.add(".rodata", Prot::Read, Content::Bytes(&[1]));
+        object.loaded(".empty", Prot::Read, 64, Content::Bytes(&[]));
+        let inputs = [Input { name: "empty.o", object }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let place = each(|_| Ok::<_, Infallible>(Addr::new(READ)));
+        let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+        let mut plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report).unwrap();
+        let [segment] = plan.segments() else { panic!() };
+        let mut bytes = vec![0; segment.in_file() as usize];
+        plan.commit(&mut [patch::Section::new(&mut bytes, Addr::new(READ))]).unwrap();
+        assert_eq!(bytes, [1]);
+    }
+
     #[test]
     fn memory_that_is_not_the_segments_is_refused() {
         let text = Addr::new(TEXT);
