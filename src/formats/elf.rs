@@ -133,7 +133,7 @@ impl<'data> Object<'data> for Elf<'data> {
         let header = self.file.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
         let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
-        Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
+        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
     }
 
     fn symbol_count(&self) -> usize {

@@ -24,6 +24,8 @@ pub struct Needs {
     pub output_names: usize,
     /// Records in [`Tables::groups`](super::Tables::groups).
     pub groups: usize,
+    /// Records in [`Tables::ordered`](super::Tables::ordered).
+    pub ordered: usize,
     /// Records in [`Tables::outputs`](super::Tables::outputs).
     pub outputs: usize,
     /// Records in [`Tables::segments`](super::Tables::segments).
@@ -56,16 +58,21 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
             indirect += usize::from(matches!(symbol.definition, Definition::Indirect { .. }));
         }
         for section in 0..object.section_count() {
-            match object.section(section).map(|section| section.kind) {
-                Ok(object::Kind::Loaded { prot, align, content }) => {
+            let (kind, order) = match object.section(section) {
+                Ok(section) => (section.kind, section.order),
+                Err(_) => continue,
+            };
+            match kind {
+                object::Kind::Loaded { prot, align, content } => {
                     needs.outputs += 1;
+                    needs.ordered += usize::from(!order.is_empty());
                     if prot == Prot::ReadExec {
                         pieces += 1;
                         text = text.saturating_add(content.size()).saturating_add(align);
                     }
                 }
-                Ok(object::Kind::Group { .. }) => needs.groups += 2,
-                Ok(object::Kind::Relocations { count, .. }) => {
+                object::Kind::Group { .. } => needs.groups += 2,
+                object::Kind::Relocations { count, .. } => {
                     let mut has_hop = false;
                     object.for_each_relocation(section, count, &mut |relocation| {
                         let Ok(relocation) = relocation else { return };

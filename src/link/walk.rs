@@ -60,7 +60,10 @@ impl<'data> Site<'data> {
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
-    ) -> Result<Reference<'s>, Option<Cause<'static>>> {
+    ) -> Result<Reference<'s>, Option<Cause<'static>>>
+    where
+        'data: 's,
+    {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         if reloc == Reloc::NONE {
             return Err(None);
@@ -119,6 +122,7 @@ impl<'data> Site<'data> {
             number,
             addr,
             addend,
+            code: usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default(),
             is_measured,
         })
     }

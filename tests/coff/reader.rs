@@ -249,14 +249,19 @@ const OBJECT: &[Case] = &[
         Unsupported("thread-local storage (.tls$)"),
     ),
     (
-        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".CRT$XCA")),
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".CRT$XLB")),
         Part::Section(2),
-        Unsupported("initialisers of an order of their own (.CRT$)"),
+        Unsupported("functions that each thread calls (.CRT$XL, .CRT$XD)"),
     ),
     (
-        |f| f.section(2, header::NAME, u64::from_le_bytes(*b"mine$a\0\0")),
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".idata$5")),
         Part::Section(2),
-        Unsupported("an order of sections ($ in a name)"),
+        Unsupported("a table of imports (.idata$)"),
+    ),
+    (
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".rsrc$01")),
+        Part::Section(2),
+        Unsupported("resources (.rsrc$)"),
     ),
     (|f| f.section(2, header::NAME, 0xff), Part::Section(2), Malformed("the name is not UTF-8")),
     (
@@ -514,7 +519,7 @@ fn comdat_sections_are_groups_of_what_must_be_alike() {
         file.symbol(9, auxiliary::SELECTION, selection);
         let object = Coff::parse(&file.0).unwrap();
         let kind = Kind::Group { key: "named", count: 2, alike };
-        assert_eq!(object.section(group), Ok(Section { name: ".text", kind }));
+        assert_eq!(object.section(group), Ok(Section::new(".text", kind)));
         assert_eq!([0, 1].map(|index| object.member(group, index)), [Ok(text), Ok(associative)]);
         assert_eq!(object.member(group, 2), Err(Part::Section(5).error(Problem::Index)));
     }
@@ -564,7 +569,7 @@ fn what_only_few_objects_have_is_read() {
     let object = Coff::parse(&file.0).unwrap();
     assert_eq!(object.section(12 + 3).unwrap().kind, Kind::Relocations { of: 6 + 3, count: 2 });
     assert_eq!([0, 1].map(|index| object.relocation(15, index).unwrap().offset), [8, 16]);
-    let Section { name, kind } = object.section(6 + 1).unwrap();
+    let Section { name, kind, .. } = object.section(6 + 1).unwrap();
     assert_eq!(name, ".a_section_of_a_long_name");
     let Kind::Loaded { align, content, .. } = kind else { panic!("{kind:?}") };
     assert_eq!((align, content), (16, Content::Zeros(99)));
@@ -577,6 +582,27 @@ fn what_only_few_objects_have_is_read() {
         file.section(4, header::FLAGS, flags);
         let object = Coff::parse(&file.0).unwrap();
         assert_eq!([9, 15].map(|index| object.section(index).unwrap().kind), [Kind::Ignored; 2]);
+    }
+}
+
+#[test]
+fn sections_of_one_name_up_to_a_dollar_go_together() {
+    let mut file = File::new("other.obj");
+    for (name, output, order) in [
+        (b".text\0\0\0", ".text", ""),
+        (b".text$mn", ".text", "$mn"),
+        (b".text.fo", ".text", ".fo"),
+        (b".text$.a", ".text", "$.a"),
+        (b"mine$\0\0\0", "mine", "$"),
+        (b"$a\0\0\0\0\0\0", "$a", ""),
+        (b".CRT$XCU", ".init_array", "$XCU"),
+        (b".CRT$XIA", ".CRT", "$XIA"),
+        (b".CRT\0\0\0\0", ".CRT", ""),
+        (b".idatax\0", ".idatax", ""),
+    ] {
+        file.section(2, header::NAME, u64::from_le_bytes(*name));
+        let section = Coff::parse(&file.0).unwrap().section(6 + 1).map(|found| (found.output, found.order));
+        assert_eq!(section, Ok((output, order)), "{name:?}");
     }
 }
 
