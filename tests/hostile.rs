@@ -30,7 +30,7 @@ use watch::Watch;
 
 /// Of each format: objects of both compilers, with groups, with constructors, with thread-local variables, of every kind of
 /// relocation, and with what the linker refuses; archives in each of their forms; images of both other linkers.
-const FILES: [&str; 49] = [
+const FILES: [&str; 52] = [
     "main-gcc-O2-pic.o",
     "main-clang-O0-no-pic.o",
     "shapes-gcc-O0-no-pic.o",
@@ -49,6 +49,7 @@ const FILES: [&str; 49] = [
     "../hostile/groups.o",
     "../hostile/places.o",
     "../hostile/crel.o",
+    "../hostile/erratum.o",
     "../macho/kinds.o",
     "../macho/local.o",
     "../macho/c-O0.o",
@@ -58,6 +59,8 @@ const FILES: [&str; 49] = [
     "../macho/debug.o",
     "../coff/kinds.obj",
     "../coff/other.obj",
+    "../coff/order-one.obj",
+    "../coff/order-two.obj",
     "../coff/one-c-O0.obj",
     "../coff/two-c-O2.obj",
     "../coff/one-cc-O0.obj",

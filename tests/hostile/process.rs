@@ -137,6 +137,7 @@ fn link<'data>(inputs: &[Input<'data, Any<'data>>], len: usize, random: &mut Ran
         all,
         Policy::NO_RESCUE,
         Policy { landing_pads: true, ..all },
+        Policy { erratum_843419: true, ..all },
         Policy { scratch: false, ..all },
         Policy { execute_only: true, tags: Tags::Strip, ..all },
     ]);
