@@ -165,8 +165,8 @@ impl<'a> Memory<'a> {
     /// the low bits of a slot, where such a slot is in that page or has those bits. `R_AARCH64_ADR_PREL_PG_HI21_NC` is held
     /// to the range of its checked twin.
     ///
-    /// Time does not grow with the image, but by the logarithm of the number of its views. What must be looked for in a GOT, a slot by its low bits
-    /// or by its offset, is looked for in 8192 slots at most.
+    /// Time grows with the logarithm of the number of views, and with the image no further: what must be looked for in a GOT,
+    /// a slot by its low bits or by its offset, is looked for in 8192 slots at most.
     ///
     /// # Errors
     ///

@@ -66,8 +66,9 @@ const MOST_BASES: usize = 1024;
 /// A section: its name, address and bytes.
 type Loaded<'data> = (&'data str, Addr, Vec<u8>);
 
-/// The sections of `image` that have bytes, in the order of addresses, as the dynamic linker leaves them, were it to put the image where it was linked; and where the
-/// symbols are that the image imports. Nothing says where that will be: each is given an address of its own, far from all.
+/// The sections of `image` that have bytes, in the order of addresses, as the dynamic linker leaves them, were it to put the
+/// image where it was linked; and where the symbols are that the image imports. Nothing says where that will be: each is given
+/// an address of its own, far from all.
 fn load<'data>(image: &Image<'data>) -> Result<(Vec<Loaded<'data>>, HashMap<&'data str, Addr>), ObjectError> {
     let own = |section: Result<(&'data str, View<'data>), _>| {
         section.map(|(name, view)| (name, view.addr, view.bytes.to_vec()))

@@ -112,7 +112,8 @@ impl fmt::Display for Wrong {
             }
             Found::NoSlot { holds } => return write!(f, "no slot of the GOT holds {holds}"),
             Found::OtherSlot { reached, holds } => {
-                return write!(f, "reaches {reached}, and no slot that holds {holds}");
+                let reaches = if is_address(reloc) { "reaches" } else { "holds" };
+                return write!(f, "{reaches} {reached}, which leads to no slot that holds {holds}");
             }
             Found::NoBytes | Found::Refused(_) => return f.write_str("the place is not in the image"),
         };
