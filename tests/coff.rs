@@ -7,8 +7,8 @@ mod common;
 mod file;
 #[path = "coff/identity.rs"]
 mod identity;
-#[path = "coff/mutations.rs"]
-mod mutations;
+#[path = "common/random.rs"]
+mod numbers;
 #[path = "coff/random.rs"]
 mod random;
 #[path = "coff/reader.rs"]

@@ -7,7 +7,7 @@
 
 use crate::file::{File, entry};
 use crate::identity::{self, Refusal};
-use crate::mutations::Random;
+use crate::numbers::Random;
 use aarch64_reloc::link::Part;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
