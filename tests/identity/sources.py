@@ -166,7 +166,7 @@ class Program:
             other, index = number, SYMBOLS - 1
         if row.target in ("gd", "ld", "ie", "de", "tprel", "dtprel"):
             section, _ = self.ways.get(row.target) or self.random.choice(VARIABLES)
-            # The middle of a page, and now and then beyond 2^12 or below 0, to be refused.
+            # Of the first bytes, and now and then beyond 2^12 or below 0, to be refused.
             steps = [0, 0, 0, 1, 3, -1, 0x1000] if row.target in ("tprel", "dtprel") else [0]
             return symbol(other, section, index), row.align * self.random.choice(steps)
         if self.nowhere and pick < 0.05:
