@@ -125,7 +125,7 @@ impl<'a> Job<'a> {
             Ok::<_, &str>(())
         };
         let tls = Tls::Static { resolver: start::RESOLVER };
-        let options = link::Options { pins: self.pins, policy: self.options.policy, tls };
+        let options = link::Options { pins: self.pins, policy: self.options.policy, tls, in_place: None };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));

@@ -37,6 +37,8 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) most: u64,
     /// The lowest address of the image, once there are addresses.
     pub(super) image: Addr,
+    /// Bytes from where objects lie to where they run, if that is where they run.
+    pub(super) in_place: Option<i64>,
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
@@ -58,6 +60,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             run: NONE,
             most: 0,
             image: Addr::default(),
+            in_place: None,
         };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
@@ -93,7 +96,10 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((name, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(name), prot)?;
+                        let output = match self.address_in_place(name, content) {
+                            Some(addr) => self.keep(name, prot, align, addr, report)?,
+                            None => self.output_for(output_name(name), prot)?,
+                        };
                         self.append(number, output, align, content)?;
                         Ok(())
                     }
@@ -161,7 +167,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
+    pub(super) fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
         *self.table.get_mut(self.len).ok_or(Cause::Table("outputs"))? = output;
         self.len += 1;
         Ok(())

@@ -196,6 +196,11 @@ impl<'data> Layout<'_, 'data> {
                     report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
                 }
             }
+            for kept in self.outputs().iter().filter(|output| output.is_in_place()) {
+                if overlap((kept.addr, kept.size), (two.addr, two.size)) {
+                    report.failure(Failure::of("", Cause::Overlap(kept.name, self.first_in(b, two))));
+                }
+            }
         }
         Ok(())
     }
