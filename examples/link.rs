@@ -18,8 +18,8 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
-    Section, Storage, Symbol, Tls, measure,
+    self, Binding, Definition, Failure, Input, Located, Needs, Object, ObjectError, Pin, Plan, Refused, Relocation,
+    Request, Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -71,6 +71,9 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
             if options.map {
                 print!("{}", image.map);
             }
+            if options.needs {
+                println!("pub const NEEDS: Needs = {:?};", image.needs);
+            }
             run::write_executable(path, &image.bytes)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -89,6 +92,7 @@ struct Job<'a> {
 struct Image {
     bytes: Vec<u8>,
     map: String,
+    needs: Needs,
 }
 
 impl<'a> Job<'a> {
@@ -145,10 +149,10 @@ impl<'a> Job<'a> {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
-        if !self.options.map {
+        if !self.options.map && !self.options.needs {
             run::tell(&plan.summary());
         }
-        Ok(Image { bytes, map: run::draw(&plan) })
+        Ok(Image { bytes, map: run::draw(&plan), needs: plan.needs() })
     }
 
     /// The address that `--define` gives.

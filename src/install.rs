@@ -127,6 +127,17 @@ impl<'m, const N: usize> Installed<'m, N> {
         })
     }
 
+    /// The eight bytes at `addr`, in the machine's byte order: an entry of an array of functions, say
+    /// ([`Plan::array`]). `None` where not all of them are in one segment, or `addr` is not a multiple of 8.
+    pub fn word(&self, addr: Addr) -> Option<u64> {
+        self.parts().filter(|_| addr.is_aligned_to(8)).find_map(|(section, _)| {
+            let offset = section.offset_of(addr);
+            let word = section.bytes().get(offset..)?.first_chunk::<8>()?.as_ptr().cast::<u64>();
+            // SAFETY: the bytes are there. Code that runs may write them meanwhile: so they are read at once, as it writes them.
+            Some(unsafe { word.read_volatile() })
+        })
+    }
+
     /// The function at `entry`; `None` where that is not in the code, not a multiple of 4, or the machine is not AArch64, and where
     /// the code was linked for another address than the one its bytes have here.
     ///
