@@ -29,6 +29,7 @@ mod policy;
 mod rescue;
 mod route;
 mod scan;
+mod sequence;
 #[cfg(feature = "std")]
 mod storage;
 mod summary;
@@ -50,6 +51,7 @@ pub use object::{
 pub use plan::Plan;
 pub use policy::{Policy, Tags};
 pub use rescue::Stranded;
+pub use sequence::Ordered;
 #[cfg(feature = "std")]
 pub use storage::Storage;
 pub use summary::{Rungs, Summary};

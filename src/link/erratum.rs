@@ -190,7 +190,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     fn each_affected(&self, mut visit: impl FnMut(Affected<'_, 'data, O>)) {
         for (input, first) in self.inputs.iter().zip(&*self.firsts) {
             for index in 0..input.object.section_count() {
-                let Ok(Section { name, kind }) = input.object.section(index) else { continue };
+                let Ok(Section { name, kind, .. }) = input.object.section(index) else { continue };
                 let Kind::Loaded { prot: Prot::ReadExec, content: Content::Bytes(bytes), .. } = kind else { continue };
                 let number = (first.section + index) as u32;
                 let Some(start) = self.layout.section_addr(number) else { continue };

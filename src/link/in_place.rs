@@ -11,7 +11,7 @@
 use super::Report;
 use super::error::{Cause, CommitError, Failure, Fatal};
 use super::layout::Layout;
-use super::object::{Content, Object};
+use super::object::{Content, Object, Section};
 use super::order::{self, array_of};
 use super::plan::{Plan, begins};
 use super::route::Action;
@@ -23,11 +23,12 @@ use crate::patch::{self, Fixup};
 use crate::reloc::Reloc;
 
 impl<'data> Layout<'_, 'data> {
-    /// Where a section of that name and content runs, if that is where it lies.
-    pub(super) fn address_in_place(&self, name: &str, content: Content<'data>) -> Option<Addr> {
+    /// Where a section of that content runs, if that is where it lies.
+    pub(super) fn address_in_place(&self, section: &Section<'data>, content: Content<'data>) -> Option<Addr> {
         let Content::Bytes(bytes) = content else { return None };
         let shift = self.in_place.filter(|_| !bytes.is_empty())?;
-        let is_alone = name.starts_with('.') && array_of(name).is_none();
+        let name = section.output;
+        let is_alone = name.starts_with('.') && section.order.is_empty() && array_of(name).is_none();
         let is_of_a_run = matches!(name, ".init" | ".fini" | ".eh_frame");
         (is_alone && !is_of_a_run).then(|| Addr::new(bytes.as_ptr().addr() as u64).plus(shift))
     }

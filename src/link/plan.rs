@@ -82,7 +82,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
-        let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
+        let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
         layout.in_place = options.in_place;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;

@@ -42,12 +42,10 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
             let endian = object.endian();
-            for index in 0..count {
-                match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
-                    Err(error) => visit(Err((input, error))),
-                }
-            }
+            object.for_each_relocation(table, count, &mut |relocation| match relocation {
+                Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
+                Err(error) => visit(Err((input, error))),
+            });
         }
     }
 }

@@ -32,6 +32,7 @@ const ROOMY: Needs = Needs {
     names: 256,
     output_names: 128,
     groups: 16,
+    ordered: 0,
     outputs: 64,
     segments: 3,
     slots: 64,
