@@ -13,6 +13,7 @@ mod emitted;
 mod erratum;
 mod error;
 mod groups;
+mod hash;
 mod in_place;
 mod indirect;
 mod isles;
