@@ -6,8 +6,83 @@
 //!                     `--unload()--> the memory is the caller's again, to be written
 //! ```
 //!
-//! It allocates nothing. [`measure`](crate::link::measure), [`Plan::new`] and the [`Arena`](crate::arena::Arena) that gives the
-//! segments their pages come before: see the [crate's page](crate).
+//! Nothing here or below allocates or panics. `no_std_check/image` is a whole loader, which boots.
+//!
+//! # What to call, in which order
+//!
+//! 1. [`Elf::parse`](crate::formats::elf::Elf::parse) reads each object where it lies, in RAM or flash.
+//! 2. Tables are lent: of the lengths that [`measure`](crate::link::measure) says, or [`tables!`](crate::tables) of a constant. A
+//!    build script has that from [`Plan::needs`], which does the same link on the host; so does the example `link --needs`.
+//! 3. An [`Arena`](crate::arena::Arena) over the memory for modules gives each segment pages of its own.
+//! 4. [`Plan::new`] is told by `resolve` where the symbols are that the loader exports, and reports all that is wrong. Nothing
+//!    is written before it is content.
+//! 5. [`install`] writes, cleans the caches, protects. [`Installed::word`] and [`Installed::function`] get at the functions of
+//!    [`Plan::array`]`(".init_array")`, which come first, then at any other.
+//! 6. After those of `.fini_array`, [`Installed::unload`]; the pages go back to the arena. The same plan can be installed again.
+//!
+//! Objects that are in RAM already can stay: [`Options::in_place`](crate::link::Options::in_place). For a Cortex-A53 there is
+//! [`Policy::erratum_843419`](crate::link::Policy::erratum_843419).
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use aarch64_reloc::arena::{Arena, Block, PageSize, Prot};
+//! use aarch64_reloc::{Addr, Section, cache::Native, formats::elf::Elf, install::{Installed, install}, tables};
+//! use aarch64_reloc::link::{Input, Needs, Options, Plan, each};
+//! // What a build script wrote, by `Debug`.
+//! const NEEDS: Needs = Needs {
+//!     objects: 1, sections: 12, symbols: 17, names: 6, output_names: 16, groups: 0, ordered: 0,
+//!     outputs: 8, segments: 3, slots: 1, islands: 1, veneers: 0,
+//! };
+//! # let object = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/link/hello.o"))?;
+//! # let mut ram = [0; 0x8000];
+//! # let ram_addr = Addr::new(0x4020_0000);
+//! let inputs = [Input { name: "hello.o", object: Elf::parse(&object)? }];
+//! let mut arena = Arena::new([Block::EMPTY; 8], ram_addr, ram.len() as u64, PageSize::K4)?;
+//! let place = each(|request| arena.alloc(request.prot, request.most).map(|segment| segment.addr()));
+//! let tables = tables!(NEEDS);
+//! let options = Options::default();
+//! let mut plan = Plan::new(&inputs, &options, tables, &mut |_| None, place, &mut |failure| println!("{failure}"))?;
+//! assert_eq!(plan.needs(), NEEDS);
+//! let mut protect = |_addr: Addr, _len: u64, _prot: Prot| Ok::<_, &str>(()); // the translation tables are the caller's
+//! let installed: Installed<'_> = install(&mut plan, Section::new(&mut ram, ram_addr), &mut Native, &mut protect)?;
+//! // SAFETY: `main` is of that type, and returns before it is unloaded.
+//! if let Some(main) = plan.find("main").and_then(|main| unsafe { installed.function::<extern "C" fn()>(main) }) {
+//!     main();
+//! }
+//! installed.unload(&mut protect)?;
+//! # }
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # What is asked of the machine
+//!
+//! Any exception level will do: [`Native`](crate::cache::Native) executes `DC CVAU`, `IC IVAU`, `DSB`, `ISB` and reads `CTR_EL0`;
+//! nothing else is special. EL0 must be allowed these (`SCTLR_EL1.UCI` and `UCT`). Rust's code for AArch64 uses the SIMD
+//! registers, which `CPACR_EL1` or `CPTR_EL2` must allow, unless it is built for a `-softfloat` target. Nothing is accessed
+//! unaligned that was not asked to be.
+//!
+//! Memory for modules is mapped at the addresses it will run at, normal and inner shareable; readable and writable when a plan is
+//! installed. [`Protect`] changes the permissions alone: for `r-x` `AP[2]` set and execution allowed at the level that will run it,
+//! for `rw-` execution never (`UXN`, `PXN`; at EL2 `XN`), which `SCTLR_ELx.WXN` then bears out. That needs no break-before-make, but
+//! a `TLBI` by address and a `DSB`. Segments share no page, of whatever size the pages are ([`PageSize`](crate::arena::PageSize)).
+//! With the MMU off `Protect` does nothing. Other cores execute an `ISB` before they call new code.
+//!
+//! # Memory
+//!
+//! Bytes of flash on AArch64, text and constants, by what is called; `no_std_check/size` measures and guards them:
+//!
+//! | what | `opt-level = "z"` |
+//! |---|---:|
+//! | patching by [`Section`], with the whole table of relocations | SIZE_PATCHER |
+//! | that, GOT, islands and arena | SIZE_CORE |
+//! | linking of ELF objects, with all of that (feature `link`) | SIZE_LINK |
+//! | installing besides | SIZE_INSTALL |
+//! | all, and every error as text | SIZE_DISPLAY |
+//!
+//! RAM: the tables, of [`Needs::bytes`](crate::link::Needs::bytes), which are free once the plan is dropped; the segments
+//! ([`Request::size`](crate::link::Request::size)), as many bytes as are used where the tables are exactly as long as needed; under
+//! 2 KiB for the arena; 40 bytes for each of its blocks. The objects themselves are read where they lie. Linking was seen to take
+//! 12 KiB of stack (`no_std_check/image`, release).
 
 #![allow(unsafe_code)]
 
