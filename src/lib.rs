@@ -33,10 +33,14 @@ pub mod formats;
 pub mod link;
 
 // Floor 5: the machine.
+pub mod cache;
+mod function;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod mem;
 
 // Floor 6: running what was linked.
+#[cfg(feature = "link")]
+pub mod install;
 #[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
 pub mod load;
 

@@ -138,6 +138,12 @@ pub enum CommitError {
     Memory(usize),
     /// A relocation overwrote the place of another.
     Patch(PatchError),
+    /// Sections lie in place, which [`Plan::commit_in_place`](super::Plan::commit_in_place) is for.
+    InPlace,
+    /// So many fixups are more than there is room for.
+    Fixups(usize),
+    /// A place of this object's memory is beyond the 4 GiB that fixups tell apart.
+    Beyond(Addr),
 }
 
 impl fmt::Display for CommitError {
@@ -145,6 +151,9 @@ impl fmt::Display for CommitError {
         match self {
             Self::Memory(index) => write!(f, "the memory given for segment {index} is not that segment's"),
             Self::Patch(error) => write!(f, "relocations overlap: {error}"),
+            Self::InPlace => write!(f, "sections lie in place, and are not to be copied"),
+            Self::Fixups(count) => write!(f, "there is no room for {count} fixups"),
+            Self::Beyond(addr) => write!(f, "{addr} is not within 4 GiB of the memory's start"),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use super::pages::{self, Pages};
-use super::{Error, Sealed, icache, linux};
+use super::{Error, Sealed, linux};
 use crate::addr::Addr;
 use crate::arena::Prot;
+use crate::cache::{Cache, Native};
 use crate::patch::Section;
 
 /// Pages that are writable and not executable yet, at the addresses they will run at. Dropping it gives them back.
@@ -94,7 +95,7 @@ impl Draft {
             if segment.prot() == Prot::ReadExec {
                 let start = linux::pointer(segment.addr());
                 // SAFETY: the segment is readable (`Pages`), and no section borrows it: `self` is consumed.
-                icache::publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
+                Native.publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
             }
             // SAFETY: the pages are ours (`Pages`), and nothing borrows them, as above.
             unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
