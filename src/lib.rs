@@ -40,6 +40,10 @@ pub mod mem;
 #[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
 pub mod load;
 
+// The same floor: the C face.
+#[cfg(all(feature = "capi", target_os = "linux"))]
+mod capi;
+
 pub use addr::Addr;
 pub use arena::{Arena, PageSize, Prot, Reach};
 pub use got::{Got, Symbol};
