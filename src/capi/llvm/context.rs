@@ -113,7 +113,8 @@ impl Context {
             return ptr::null_mut();
         }
         let Some(start) = self.scratch.take(request.len, request.align) else {
-            tell(&format!("section {} of {:#x} bytes: no memory at all", request.name, request.len));
+            // There is no other way left, either.
+            self.refused.as_deref().map(tell);
             return ptr::null_mut();
         };
         self.remember_frames(request, Addr::new(start.expose_provenance() as u64));

@@ -7,9 +7,9 @@ use std::vec::Vec;
 pub(super) struct Scratch(Vec<Vec<u8>>);
 
 impl Scratch {
-    /// The first of `len` zero bytes at a multiple of `align`, a power of two; `None` where there is no memory.
+    /// The first of `len` zero bytes at a multiple of `align`; `None` where there is no memory, or `align` is not a power of two.
     pub(super) fn take(&mut self, len: usize, align: u64) -> Option<*mut u8> {
-        let align = usize::try_from(align).ok()?;
+        let align = usize::try_from(align).ok().filter(|align| align.is_power_of_two())?;
         let all = len.checked_add(align)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(all).ok()?;
@@ -30,7 +30,7 @@ mod tests {
         let mut scratch = Scratch::default();
         let start = scratch.take(100, 4096).unwrap();
         assert_eq!(start.addr() % 4096, 0);
-        for (len, align) in [(usize::MAX, 1), (usize::MAX >> 1, 1), (1, 1 << 63)] {
+        for (len, align) in [(usize::MAX, 1), (usize::MAX >> 1, 1), (1, 1 << 63), (8, 0), (8, 3)] {
             assert_eq!(scratch.take(len, align), None);
         }
     }

@@ -1,0 +1,84 @@
+// Users of LLVM's C++: `jit_cc MCJIT|LLJIT section|arena small|default pic|static RUNS MODULES`, or `jit_cc checks`.
+#include "aarch64_reloc_llvm.hpp"
+#include "checks.hpp"
+
+extern "C" {
+#include "far.h"
+}
+
+#include <cstdio>
+#include <cstring>
+#include <llvm/Config/llvm-config.h>
+#include <llvm/ExecutionEngine/MCJIT.h>
+#include <llvm/ExecutionEngine/SectionMemoryManager.h>
+#include <optional>
+
+using namespace llvm;
+
+static bool has_arena;
+static std::optional<CodeModel::Model> model;
+static Reloc::Model relocation;
+static unsigned modules;
+
+static int run_mcjit() {
+    auto context = std::make_unique<LLVMContext>();
+    EngineBuilder builder(parse(*context, 0));
+    std::string message;
+    builder.setErrorStr(&message).setRelocationModel(relocation);
+    if (model)
+        builder.setCodeModel(*model);
+    if (has_arena)
+        builder.setMCJITMemoryManager(a64r::MemoryManager::forMCJIT(arena(A64R_LLVM_FLAG_AUDIT)));
+    std::unique_ptr<ExecutionEngine> engine(builder.create());
+    if (!engine)
+        return std::fprintf(stderr, "%s\n", message.c_str()), 3;
+    int wrong = call(engine->getFunctionAddress("entry_0"), 0);
+    for (unsigned number = 1; number < modules; number++) {
+        engine->addModule(parse(*context, number));
+        wrong |= call(engine->getFunctionAddress(name("entry", number)), number);
+    }
+    return wrong;
+}
+
+// As MLIR's ExecutionEngine has it by default: a layer of RuntimeDyld over SectionMemoryManager.
+static auto sections(orc::ExecutionSession &session) {
+    return std::make_unique<orc::RTDyldObjectLinkingLayer>(
+        session, [](const auto &...) { return std::make_unique<SectionMemoryManager>(); });
+}
+
+static int run_lljit() {
+    auto builder = lljit_builder(relocation, model);
+    if (has_arena)
+        builder.setObjectLinkingLayerCreator(a64r::layerCreator(arena(A64R_LLVM_FLAG_AUDIT)));
+    else
+        builder.setObjectLinkingLayerCreator(
+            [](orc::ExecutionSession &session, const auto &...) -> Expected<std::unique_ptr<orc::ObjectLayer>> {
+                return sections(session);
+            });
+    auto jit = lljit(builder);
+    int wrong = 0;
+    for (unsigned number = 0; number < modules; number++) {
+        must(jit->addIRModule(thread_safe(module_text(number))));
+        wrong |= call(address(must(jit->lookup(name("entry", number)))), number);
+    }
+    return wrong;
+}
+
+int main(int argc, char **argv) {
+    initialize();
+    if (argc == 2 && std::strcmp(argv[1], "checks") == 0)
+        return checks();
+    if (argc != 7)
+        return std::fprintf(stderr, "usage: see the source\n"), 3;
+    const bool is_mcjit = std::strcmp(argv[1], "MCJIT") == 0;
+    has_arena = std::strcmp(argv[2], "arena") == 0;
+    if (std::strcmp(argv[3], "small") == 0)
+        model = CodeModel::Small;
+    relocation = std::strcmp(argv[4], "pic") == 0 ? Reloc::PIC_ : Reloc::Static;
+    const unsigned count = static_cast<unsigned>(std::atoi(argv[5]));
+    modules = static_cast<unsigned>(std::atoi(argv[6]));
+    far_begin();
+    std::printf("LLVM %d C++ %s %s %s %s: ", LLVM_VERSION_MAJOR, argv[1], argv[2], argv[3], argv[4]);
+    std::fflush(stdout);
+    return repeat(count, is_mcjit ? run_mcjit : run_lljit) != count;
+}
