@@ -1,6 +1,7 @@
 // The header in C++.
 #include "aarch64_reloc.h"
 
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <elf.h>
@@ -16,7 +17,7 @@ struct Free {
 
 int main() {
     std::uint32_t words[] = {0x94000000};
-    char line[128] = "";
+    char line[256] = "";
     a64r_text text = {line, sizeof line, 0};
     a64r_section code = {reinterpret_cast<std::uint8_t *>(words), sizeof words, 0x400000, A64R_ENDIAN_LITTLE};
     a64r_island *made = nullptr;

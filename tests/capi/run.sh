@@ -11,7 +11,7 @@ cd "$here/../.."
 . .ci/env
 out=${CARGO_TARGET_DIR:-$PWD/target}/capi/$1
 mkdir -p "$out"
-warnings=(-Wall -Wextra -Werror -Wpedantic -g -O1)
+warnings=(-Wall -Wextra -Werror -Wpedantic -gdwarf-4 -O1)
 c=(-std=c11 "${warnings[@]}")
 cc=(-std=c++11 "${warnings[@]}")
 run=()
