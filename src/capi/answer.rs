@@ -6,8 +6,8 @@ use crate::got::Full;
 use crate::mem;
 use crate::patch::PatchError;
 use crate::reloc::Reason;
-use crate::verify::{Unverified, Wrong};
 use crate::veneer::{NoDetour, VeneerError};
+use crate::verify::{Unverified, Wrong};
 use core::ffi::c_char;
 use core::fmt::{self, Write};
 

@@ -128,7 +128,8 @@ pub extern "C" fn a64r_llvm_mcjit_context(
 pub extern "C" fn a64r_llvm_create_context(arena: *mut c_void) -> *mut c_void {
     // SAFETY: the caller gave LLVM an arena that it owns.
     let arena = unsafe { arena.cast::<a64r_llvm_arena>().as_ref() };
-    let make = |arena: &a64r_llvm_arena| Box::into_raw(Box::new(a64r_llvm_context(Context::new(&arena.0, Refusals::Kept))));
+    let make =
+        |arena: &a64r_llvm_arena| Box::into_raw(Box::new(a64r_llvm_context(Context::new(&arena.0, Refusals::Kept))));
     arena.map_or(ptr::null_mut(), make).cast()
 }
 

@@ -65,7 +65,11 @@ pub(super) unsafe fn elements<'a, T>(start: *const T, len: usize, name: &'static
 /// # Safety
 ///
 /// They are there, and nothing else reads or writes them while the slice is used.
-pub(super) unsafe fn elements_mut<'a, T>(start: *mut T, len: usize, name: &'static str) -> Result<&'a mut [T], Refused> {
+pub(super) unsafe fn elements_mut<'a, T>(
+    start: *mut T,
+    len: usize,
+    name: &'static str,
+) -> Result<&'a mut [T], Refused> {
     check(start, len, name)?;
     if len == 0 {
         return Ok(&mut []);

@@ -2,26 +2,23 @@
 # Compiles the tests of the C face with two compilers each, against an installed library, and runs them:
 #
 #     tests/capi/run.sh native    static and shared, and under valgrind
-#     tests/capi/run.sh aarch64   by cross compilers, under qemu
-#
-# After `.ci/setup`.
+#     tests/capi/run.sh aarch64   by cross compilers, under qemu, after `.ci/setup`
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
-. .ci/env
-out=${CARGO_TARGET_DIR:-$PWD/target}/capi/$1
-mkdir -p "$out"
+out=${CARGO_TARGET_DIR:-$PWD/target}/capi/${1:-}
 warnings=(-Wall -Wextra -Werror -Wpedantic -gdwarf-4 -O1)
 c=(-std=c11 "${warnings[@]}")
 cc=(-std=c++11 "${warnings[@]}")
 run=()
-case $1 in
+case ${1:-} in
 native)
     capi/install.sh "$out"
     compilers=("gcc ${c[*]}" "clang-19 ${c[*]}")
     compilers_cc=("g++ ${cc[*]}" "clang++-19 ${cc[*]}")
     ;;
 aarch64)
+    . .ci/env
     cross capi/install.sh "$out" --target aarch64-unknown-linux-gnu
     clang="--target=aarch64-linux-gnu"
     compilers=("aarch64-linux-gnu-gcc ${c[*]}" "clang-19 $clang ${c[*]}")
