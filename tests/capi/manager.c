@@ -3,6 +3,9 @@
 #include "test.h"
 
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Of libgcc. */
 struct dwarf_eh_bases {
@@ -102,6 +105,45 @@ static void what_is_full_is_refused_when_it_is_finalized(void) {
     EXPECT(a64r_llvm_allocate_data(context, 8, 3, 1, ".odd", 0) == NULL);
     a64r_llvm_destroy(context);
     a64r_llvm_arena_release(arena);
+}
+
+/* From now on the system refuses to make writable memory executable, as hardened ones do (prctl(2), since Linux 6.3). */
+static int deny_execution(void) {
+    enum { SET_MDWE = 65, REFUSE_EXEC_GAIN = 1 };
+    return prctl(SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0);
+}
+
+static int what_the_system_refuses_is_an_error(void) {
+    a64r_llvm_arena *arena = arena_of(1 << 20, 0);
+    const uint64_t function = 0x123456000;
+    struct dwarf_eh_bases bases;
+    char *message = NULL;
+    void *context = a64r_llvm_create_context(arena);
+    uint8_t *code = a64r_llvm_allocate_code(context, 64, 64, 1, ".text");
+    uint8_t *frames = a64r_llvm_allocate_data(context, 44, 8, 2, ".eh_frame", 1);
+    write_frames(frames, function);
+    __register_frame(frames);
+    if (deny_execution() != 0) {
+        fprintf(stderr, "not run: this system cannot be made to refuse execution\n");
+        return 0;
+    }
+    EXPECT(a64r_llvm_finalize(context, &message) == 1 && strncmp(message, "mprotect of ", 12) == 0);
+    EXPECT(_Unwind_Find_FDE((void *)(function + 8), &bases) == NULL);
+    code[0] = 1;
+    free(message);
+    EXPECT(a64r_llvm_finalize(context, NULL) == 1);
+    a64r_llvm_destroy(context);
+    a64r_llvm_arena_release(arena);
+    return 0;
+}
+
+/* Runs `test` in a process of its own. */
+static void alone(int (*test)(void)) {
+    int status;
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(test());
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void mcjit_has_no_memory_where_it_is_full(void) {
@@ -211,6 +253,7 @@ static void refusals_say_why(void) {
 int main(void) {
     sections_share_pages_and_come_back();
     what_is_full_is_refused_when_it_is_finalized();
+    alone(what_the_system_refuses_is_an_error);
     mcjit_has_no_memory_where_it_is_full();
     the_audit_follows_addresses();
     refusals_say_why();
