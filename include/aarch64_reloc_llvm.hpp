@@ -1,4 +1,5 @@
-// For users of LLVM's C++: RuntimeDyld's memory from one arena, so that nothing it links is out of reach. C++17, LLVM 15 to 22.
+// For users of LLVM's C++: RuntimeDyld's memory from one arena, so that nothing it links is out of reach. C++17; tested with LLVM
+// 19 and 22. See capi/llvm.md.
 //
 // Compile it with the options LLVM was compiled with where they change the ABI (-fno-rtti, if `llvm-config --has-rtti` says NO).
 

@@ -68,21 +68,21 @@ impl<'a> Audit<'a> {
         let (place, Some(word)) = (self.addr.at(offset), self.word(offset)) else { return Ok(()) };
         let read = |reloc: &Reloc| Some((*reloc, reloc.read(word.into(), place).ok()?));
         let Some((reloc, x)) = RELATIVE.iter().find_map(read) else { return Ok(()) };
-        let astray = |target, why| Err(Astray { place, reloc, target, why });
+        let astray = |target, lacks| Err(Astray { place, reloc, target, lacks });
         match reloc {
             Reloc::ADR_PREL_PG_HI21 => {
                 let page = place.page().plus(x);
                 if !self.sections.is_in_page(page) {
-                    return astray(page, Why::NoSection);
+                    return astray(page, Lacks::Section);
                 }
                 self.uses(offset, PcRel::from_bits(word).rd(), page)
             }
-            Reloc::ADR_PREL_LO21 if !self.sections.touch(place.plus(x)) => astray(place.plus(x), Why::NoSection),
+            Reloc::ADR_PREL_LO21 if !self.sections.touch(place.plus(x)) => astray(place.plus(x), Lacks::Section),
             Reloc::ADR_PREL_LO21 => Ok(()),
             Reloc::LD_PREL_LO19 => self.load(place, reloc, place.plus(x)),
             _ => match self.sections.at(place.plus(x)) {
                 Some(Live { kind: Kind::Code, .. }) => Ok(()),
-                _ => astray(place.plus(x), Why::NoCode),
+                _ => astray(place.plus(x), Lacks::Code),
             },
         }
     }
@@ -99,7 +99,7 @@ impl<'a> Audit<'a> {
                 Some((reloc, low)) if reloc == Reloc::ADD_ABS_LO12_NC => {
                     let target = page.plus(low & 0xfff);
                     if !self.sections.touch(target) {
-                        return Err(Astray { place, reloc, target, why: Why::NoSection });
+                        return Err(Astray { place, reloc, target, lacks: Lacks::Section });
                     }
                 }
                 Some((reloc, low)) => self.load(place, reloc, page.plus(low))?,
@@ -113,14 +113,14 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// Judges an access to `target`; of a GOT, it must be of a slot, which holds an address of the process or of a section.
+    /// Judges a load or store at `target`; in a GOT, it must be of a slot.
     fn load(self, place: Addr, reloc: Reloc, target: Addr) -> Result<(), Astray> {
-        let astray = |why| Err(Astray { place, reloc, target, why });
+        let astray = |lacks| Err(Astray { place, reloc, target, lacks });
         match self.sections.at(target) {
-            None => astray(Why::NoSection),
+            None => astray(Lacks::Section),
             Some(Live { kind: Kind::Got, addr, len }) => {
                 let offset = target.distance_from(addr).cast_unsigned();
-                if offset % 8 != 0 || len - offset < 8 { astray(Why::NoSlot) } else { Ok(()) }
+                if !offset.is_multiple_of(8) || len - offset < 8 { astray(Lacks::Slot) } else { Ok(()) }
             }
             Some(_) => Ok(()),
         }
@@ -142,25 +142,26 @@ pub(super) struct Astray {
     place: Addr,
     reloc: Reloc,
     target: Addr,
-    why: Why,
+    lacks: Lacks,
 }
 
+/// What is not at the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Why {
-    NoSection,
-    NoCode,
-    NoSlot,
+enum Lacks {
+    Section,
+    Code,
+    Slot,
 }
 
 impl fmt::Display for Astray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, reloc, target, why } = self;
+        let Self { place, reloc, target, lacks } = self;
         let page = if reloc.is_paged() { "page " } else { "" };
         write!(f, "{} at {place}: reaches {page}{target}, where ", reloc.name())?;
-        f.write_str(match why {
-            Why::NoSection => "the arena has no section: truncated, or of the process and not reached through the GOT",
-            Why::NoCode => "the arena has no code",
-            Why::NoSlot => "the GOT has no slot",
+        f.write_str(match lacks {
+            Lacks::Section => "the arena has no section: truncated, or of the process and not reached through the GOT",
+            Lacks::Code => "the arena has no code",
+            Lacks::Slot => "the GOT has no slot",
         })
     }
 }
