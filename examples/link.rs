@@ -202,6 +202,15 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().relocation(section, index)
     }
 
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.get().for_each_relocation(section, count, visit);
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         self.get().member(section, index)
     }

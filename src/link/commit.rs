@@ -81,7 +81,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let written = match router.route(&reference, raw, &|reference| begins(inputs, firsts, reference)) {
                 Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),
                 Ok(Action::Lead(to, _)) => section.patch(offset, reference.reloc, to),
-                Ok(Action::Replace(word) | Action::Detour(word)) => section.write_word(offset, word),
+                Ok(Action::Replace(word) | Action::Adr(word) | Action::Detour(word)) => {
+                    section.write_word(offset, word)
+                }
                 // The plan would have reported it.
                 Err(_) => Ok(()),
             };

@@ -6,6 +6,7 @@ use super::isles::WANTED;
 use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
+use super::sequence::{Ordered, Sequence};
 use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Segment};
 use super::tls::Template;
 use super::{Input, Report};
@@ -29,6 +30,7 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) table: &'t mut [Output<'data>],
     pub(super) len: usize,
     pub(super) names: Names<'t>,
+    pub(super) sequence: Sequence<'t, 'data>,
     pub(super) segments: &'t mut [Segment],
     pub(super) segment_count: usize,
     /// The segment of the executable output sections that are not pinned, or [`NONE`].
@@ -45,6 +47,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         placed: &'t mut [Placed],
         outputs: &'t mut [Output<'data>],
         names: &'t mut [u32],
+        ordered: &'t mut [Ordered<'data>],
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
@@ -53,6 +56,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             table: outputs,
             len: 0,
             names,
+            sequence: Sequence::new(ordered),
             segments,
             segment_count: 0,
             run: NONE,
@@ -83,18 +87,21 @@ impl<'t, 'data> Layout<'t, 'data> {
             next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
         self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
-        self.placed.fill(Placed { output: NONE, isle: NONE, offset: 0, moved: 0 });
+        self.placed.fill(Placed { output: NONE, isle: NONE, is_ordered: false, offset: 0, moved: 0 });
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let read = input.object.section(index).map(|section| (section.name, section.kind));
+                let read = input.object.section(index).map(|section| (section, section.kind));
                 let number = first.section + index;
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
-                    Ok((name, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(name), prot)?;
-                        self.append(number, output, align, content)?;
+                    Ok((section, Kind::Loaded { prot, align, content })) => {
+                        let output = self.output_for(output_name(section.output), prot)?;
+                        match section.order {
+                            "" => self.append(number, output, align, content)?,
+                            order => self.put_off(number, output, order)?,
+                        }
                         Ok(())
                     }
                     Ok((_, Kind::ThreadLocal { align, content })) => {
@@ -122,6 +129,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                 }
             }
         }
+        self.append_ordered(inputs, firsts)?;
         self.align_template();
         self.end_unwind()
     }
@@ -181,15 +189,21 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Appends the input section numbered `section` to the output section numbered `number`.
-    fn append(&mut self, section: usize, number: u32, align: u64, content: Content<'_>) -> Result<(), Fatal> {
+    pub(super) fn append(
+        &mut self,
+        section: usize,
+        number: u32,
+        align: u64,
+        content: Content<'_>,
+    ) -> Result<(), Fatal> {
         if !align.is_power_of_two() {
             return Err(Cause::Alignment(align).into());
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? =
-            Placed { output: number, isle: NONE, offset, moved: 0 };
+        let placed = self.placed.get_mut(section).ok_or(Cause::Table("sections"))?;
+        (placed.output, placed.offset) = (number, offset);
         Ok(())
     }
 

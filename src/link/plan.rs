@@ -79,7 +79,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
-        let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
+        let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
         symbols.place_common(&mut layout)?;
@@ -137,6 +137,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// Routes every relocation, and checks that it fits what it is given.
     fn check(&mut self, report: &mut Report<'_>) {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
+        let (mut affected, mut last) = (0, None);
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             summary.relocations += 1;
@@ -144,6 +145,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             // What reads text that is not to be read was reported.
             if router.policy.execute_only && reads_text(&reference, layout) {
                 return;
+            }
+            // Twice for one place is once.
+            if router.is_affected(&reference) && last.replace(reference.place) != Some(reference.place) {
+                affected += 1;
             }
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
@@ -157,6 +162,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 Err(cause) => site.report(cause, inputs, symbols, report),
             }
         });
+        self.check_unrelated(affected, report);
     }
 
     /// Counts what was made.
@@ -204,7 +210,7 @@ fn check_one(
             reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
         }
         // Of an instruction that the relocation may not change, nothing else is said.
-        Ok(Action::Replace(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
+        Ok(Action::Replace(_) | Action::Adr(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
             reloc.read(raw, place).map_err(|reason| refuse(None, reason))?;
         }
         Err(_) => {}

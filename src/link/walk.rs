@@ -42,12 +42,10 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
             let endian = object.endian();
-            for index in 0..count {
-                match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
-                    Err(error) => visit(Err((input, error))),
-                }
-            }
+            object.for_each_relocation(table, count, &mut |relocation| match relocation {
+                Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
+                Err(error) => visit(Err((input, error))),
+            });
         }
     }
 }
@@ -62,7 +60,10 @@ impl<'data> Site<'data> {
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
-    ) -> Result<Reference<'s>, Option<Cause<'static>>> {
+    ) -> Result<Reference<'s>, Option<Cause<'static>>>
+    where
+        'data: 's,
+    {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         if reloc == Reloc::NONE {
             return Err(None);
@@ -121,6 +122,7 @@ impl<'data> Site<'data> {
             number,
             addr,
             addend,
+            code: usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default(),
             is_measured,
         })
     }
