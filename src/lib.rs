@@ -36,11 +36,9 @@ pub mod link;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod mem;
 
-// Floor 6: running what was linked.
+// Floor 6: running what was linked; the C face.
 #[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
 pub mod load;
-
-// The same floor: the C face.
 #[cfg(all(feature = "capi", target_os = "linux"))]
 mod capi;
 
