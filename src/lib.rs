@@ -37,10 +37,10 @@ pub mod link;
 pub mod mem;
 
 // Floor 6: running what was linked; the C face.
-#[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
-pub mod load;
 #[cfg(all(feature = "capi", target_os = "linux"))]
 mod capi;
+#[cfg(all(feature = "std", feature = "link", target_os = "linux"))]
+pub mod load;
 
 pub use addr::Addr;
 pub use arena::{Arena, PageSize, Prot, Reach};
