@@ -21,5 +21,5 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig"
 prefix=$(cd "$prefix" && pwd)
 cp $built "$prefix/lib"
-cp include/aarch64_reloc.h include/aarch64_reloc_llvm.hpp "$prefix/include"
+cp include/*.h include/*.hpp "$prefix/include"
 sed "s|@PREFIX@|$prefix|; s|@VERSION@|$version|" capi/aarch64_reloc.pc.in >"$prefix/lib/pkgconfig/aarch64_reloc.pc"

@@ -1,5 +1,6 @@
-// Users of LLVM's C++: `jit_cc MCJIT|LLJIT section|arena small|default pic|static RUNS MODULES`, or `jit_cc checks`.
+// Users of LLVM's C++: `jit_cc MCJIT|LLJIT section|mapper|arena small|default pic|static RUNS MODULES`, or `jit_cc checks`.
 #include "aarch64_reloc_llvm.hpp"
+#include "aarch64_reloc_llvm_mapper.hpp"
 #include "checks.hpp"
 
 extern "C" {
@@ -15,7 +16,7 @@ extern "C" {
 
 using namespace llvm;
 
-static bool has_arena;
+static enum { SECTION, MAPPER, ARENA } manager;
 static std::optional<CodeModel::Model> model;
 static Reloc::Model relocation;
 static unsigned modules;
@@ -27,7 +28,12 @@ static int run_mcjit() {
     builder.setErrorStr(&message).setRelocationModel(relocation);
     if (model)
         builder.setCodeModel(*model);
-    if (has_arena)
+    std::unique_ptr<a64r::MemoryMapper> mapper;
+    if (manager == MAPPER) {
+        mapper = must(a64r::MemoryMapper::create());
+        builder.setMCJITMemoryManager(std::make_unique<SectionMemoryManager>(mapper.get()));
+    }
+    if (manager == ARENA)
         builder.setMCJITMemoryManager(a64r::MemoryManager::forMCJIT(arena(A64R_LLVM_FLAG_AUDIT)));
     std::unique_ptr<ExecutionEngine> engine(builder.create());
     if (!engine)
@@ -40,20 +46,20 @@ static int run_mcjit() {
     return wrong;
 }
 
-// As MLIR's ExecutionEngine has it by default: a layer of RuntimeDyld over SectionMemoryManager.
-static auto sections(orc::ExecutionSession &session) {
-    return std::make_unique<orc::RTDyldObjectLinkingLayer>(
-        session, [](const auto &...) { return std::make_unique<SectionMemoryManager>(); });
-}
-
 static int run_lljit() {
     auto builder = lljit_builder(relocation, model);
-    if (has_arena)
+    std::unique_ptr<a64r::MemoryMapper> mapper;
+    if (manager == MAPPER)
+        mapper = must(a64r::MemoryMapper::create());
+    if (manager == ARENA)
         builder.setObjectLinkingLayerCreator(a64r::layerCreator(arena(A64R_LLVM_FLAG_AUDIT)));
     else
+        // As MLIR's ExecutionEngine has it: its options may have a mapper.
         builder.setObjectLinkingLayerCreator(
-            [](orc::ExecutionSession &session, const auto &...) -> Expected<std::unique_ptr<orc::ObjectLayer>> {
-                return sections(session);
+            [mapper = mapper.get()](orc::ExecutionSession &session,
+                                    const auto &...) -> Expected<std::unique_ptr<orc::ObjectLayer>> {
+                return std::make_unique<orc::RTDyldObjectLinkingLayer>(
+                    session, [mapper](const auto &...) { return std::make_unique<SectionMemoryManager>(mapper); });
             });
     auto jit = lljit(builder);
     int wrong = 0;
@@ -61,6 +67,9 @@ static int run_lljit() {
         must(jit->addIRModule(thread_safe(module_text(number))));
         wrong |= call(address(must(jit->lookup(name("entry", number)))), number);
     }
+    jit.reset();
+    if (mapper)
+        wrong |= mapper->describe().free != mapper->describe().len;
     return wrong;
 }
 
@@ -71,7 +80,7 @@ int main(int argc, char **argv) {
     if (argc != 7)
         return std::fprintf(stderr, "usage: see the source\n"), 3;
     const bool is_mcjit = std::strcmp(argv[1], "MCJIT") == 0;
-    has_arena = std::strcmp(argv[2], "arena") == 0;
+    manager = std::strcmp(argv[2], "arena") == 0 ? ARENA : std::strcmp(argv[2], "mapper") == 0 ? MAPPER : SECTION;
     if (std::strcmp(argv[3], "small") == 0)
         model = CodeModel::Small;
     relocation = std::strcmp(argv[4], "pic") == 0 ? Reloc::PIC_ : Reloc::Static;
