@@ -101,6 +101,8 @@ static void batches_report_each_fixup(void) {
     }
     DONE(a64r_patch_all(&code, fixups + 4, 5, &refused, &text));
     EXPECT(refused == 0);
+    fixups[6].reloc = 12345;
+    EXPECT(a64r_patch_all(&code, fixups + 4, 5, &refused, &text) == A64R_STATUS_UNKNOWN_RELOCATION && refused == 1);
     DONE(a64r_patch_all(&code, NULL, 0, NULL, &text));
     REFUSED(A64R_STATUS_NULL, "fixups is null", a64r_patch_all(&code, NULL, 1, NULL, &text));
 }
