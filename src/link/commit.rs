@@ -41,7 +41,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         for (input, first) in self.inputs.iter().zip(&*self.firsts) {
             for index in 0..input.object.section_count() {
                 let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
-                let Some(Content::Bytes(bytes)) = kind.content() else { continue };
+                // An empty section may lie behind all that the file has of its segment.
+                let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
                 let number = (first.section + index) as u32;
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.get_mut(segment) else { continue };
