@@ -42,9 +42,10 @@ pub struct a64r_llvm_context(Context);
 #[repr(C)]
 pub enum a64r_llvm_flag {
     /// Before an object's memory becomes executable, decodes every instruction that makes an address from its own: `ADRP` with
-    /// the `ADD` or load after it, `ADR`, literal loads, branches. Each must lead into a section of the arena, a branch into
-    /// code, and a load through `.got` must be of a slot. So it finds what RuntimeDyld truncated: a reference to a symbol of
-    /// the process that does not go through the GOT, in reach by luck or not at all. It takes code sections to hold code alone.
+    /// the `ADD`, load or store after it, `ADR`, literal loads, branches. Each must lead into a section of the arena or right
+    /// behind one, a branch into code, and an access to `.got` must be of a slot. So it finds what RuntimeDyld truncated: a
+    /// reference to a symbol of the process that does not go through the GOT, in reach by luck or not at all. It takes code
+    /// sections to hold code alone.
     Audit = 1,
 }
 
