@@ -20,6 +20,13 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Only what the plan could not see: memory that is not the segments', and relocations of one object that overwrite
     /// each other.
     pub fn commit(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        if self.outputs().iter().any(Output::is_in_place) {
+            return Err(CommitError::InPlace);
+        }
+        self.commit_segments(memory)
+    }
+
+    pub(super) fn commit_segments(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
         if memory.len() != self.segments().len() {
             return Err(CommitError::Memory(memory.len().min(self.segments().len())));
         }

@@ -2,14 +2,20 @@
 
 use super::Input;
 use super::indirect::CELLS;
-use super::isles::STRIDE;
+use super::isles::{Isle, STRIDE};
 use super::kinds::{entry, is_call, is_near_slot, slots};
 use super::object::{self, Binding, Definition, Object};
+use super::sequence::Ordered;
+use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
 use crate::reloc::Remedy;
+use crate::{got, veneer};
 
-/// How many records each table must have. [`measure`] gives a bound that always suffices.
+/// How many records each table must have. [`measure`] gives a bound that always suffices, [`Plan::needs`](super::Plan::needs) what
+/// one link needs.
+///
+/// `Debug` writes it as Rust, for a build script to put in a constant; [`tables!`](crate::tables) makes tables of that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Needs {
     /// Records in [`Tables::objects`](super::Tables::objects).
@@ -36,6 +42,22 @@ pub struct Needs {
     pub islands: usize,
     /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
+}
+
+impl Needs {
+    /// Bytes of RAM that tables of these lengths take on this machine; those of another may have other sizes.
+    pub const fn bytes(&self) -> usize {
+        self.objects * size_of::<First>()
+            + self.sections * size_of::<Placed>()
+            + self.symbols * size_of::<Target>()
+            + (self.names + self.output_names + self.groups) * size_of::<u32>()
+            + self.ordered * size_of::<Ordered<'_>>()
+            + self.outputs * size_of::<Output<'_>>()
+            + self.segments * size_of::<Segment>()
+            + self.slots * size_of::<got::Entry>()
+            + self.islands * size_of::<Isle>()
+            + self.veneers * size_of::<veneer::Cell>()
+    }
 }
 
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
