@@ -210,6 +210,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().relocation(section, index)
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.get().relocation_name(section, index)
+    }
+
     fn for_each_relocation(
         &self,
         section: usize,

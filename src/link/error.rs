@@ -18,6 +18,8 @@ pub struct Failure<'a> {
     pub object: &'a str,
     /// The section and the byte in it, where there is one.
     pub place: Option<(&'a str, u64)>,
+    /// What the file's format calls the relocation, where it is one and its row is called otherwise.
+    pub relocation: &'static str,
     /// The symbol's name, where there is one.
     pub symbol: &'a str,
     /// What is wrong.
@@ -176,7 +178,12 @@ impl From<Cause<'static>> for Fatal {
 impl<'a> Failure<'a> {
     /// `cause`, of the whole of `object`.
     pub(super) const fn of(object: &'a str, cause: Cause<'a>) -> Self {
-        Self { object, place: None, symbol: "", cause }
+        Self::of_symbol(object, "", cause)
+    }
+
+    /// `cause`, of the symbol of `object` that is called `symbol`.
+    pub(super) const fn of_symbol(object: &'a str, symbol: &'a str, cause: Cause<'a>) -> Self {
+        Self { object, place: None, relocation: "", symbol, cause }
     }
 }
 
@@ -189,6 +196,9 @@ impl fmt::Display for Failure<'_> {
         }
         if let Some((section, offset)) = self.place {
             write!(f, "{section}+{offset:#x}: ")?;
+        }
+        if !self.relocation.is_empty() {
+            write!(f, "{}: ", self.relocation)?;
         }
         write!(f, "{}", self.cause)?;
         if !self.symbol.is_empty() {

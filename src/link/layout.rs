@@ -100,9 +100,13 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
+                        let name = output_name(section.output);
+                        // An array is one run, and what some objects have of it is writable.
+                        let is_array = order::array_of(name).is_some();
+                        let prot = if is_array && prot == Prot::Read { Prot::ReadWrite } else { prot };
                         let output = match self.address_in_place(&section, content) {
-                            Some(addr) => self.keep(section.output, prot, align, addr, report)?,
-                            None => self.output_for(output_name(section.output), prot)?,
+                            Some(addr) => self.keep(name, prot, align, addr, report)?,
+                            None => self.output_for(name, prot)?,
                         };
                         match section.order {
                             "" => self.append(number, output, align, content)?,
@@ -120,8 +124,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => Ok(()),
                             Some(kept) => {
                                 if kept != alike {
-                                    let (object, cause) = (input.name, Cause::Unlike);
-                                    report.failure(Failure { object, place: None, symbol: key, cause });
+                                    report.failure(Failure::of_symbol(input.name, key, Cause::Unlike));
                                 }
                                 self.leave_out(&input.object, first, index, count)
                             }

@@ -39,7 +39,7 @@ pub(super) struct Reference<'a> {
     pub(super) addend: i64,
     /// The object's bytes from the place on to the end of the section.
     pub(super) code: &'a [u8],
-    /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
+    /// `S` is measured from a section's start, or from a symbol: the row is for that, whatever else it is for.
     pub(super) is_measured: bool,
 }
 
@@ -80,7 +80,7 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, place, target, addend, .. } = *reference;
-        if refers_to_nothing(reloc, target) {
+        if !reference.is_measured && refers_to_nothing(reloc, target) {
             return match to_nothing(reference, raw) {
                 Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),
                 action => Ok(action),
