@@ -3,7 +3,8 @@
 mod common;
 
 use aarch64_reloc::{Addr, Reloc, Section};
-use common::{MIX, Order, REAL, TEXT, batch, holds, recorded};
+use common::appliers::Applier;
+use common::{MIX, Order, REAL, Share, TEXT, batch, holds};
 use std::hint::black_box;
 
 /// What is counted is what runs in here: callgrind is told this name.
@@ -13,44 +14,41 @@ fn counted(work: &mut dyn FnMut()) {
     work();
 }
 
-/// A workload: its name, how many things it does, and what prepares, has counted and checks it.
+/// A workload: its name, how many things it does, and what prepares, has counted and checks it. The name of what is not ours
+/// begins with `floor/` or `peer/`.
 type Workload = (&'static str, usize, fn(usize));
 
 const COUNT: usize = 50_000;
 
 const WORKLOADS: &[Workload] = &[
-    ("patch_all/mix", COUNT, |count| patch_all(MIX, count)),
-    ("patch_all/real", COUNT, |count| patch_all(REAL, count)),
-    ("patch_all/CALL26", COUNT, |count| patch_all(&MIX[..1], count)),
+    ("patch_all/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_all(fixups)))),
+    ("patch_all/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_all(fixups)))),
     ("check_all/mix", COUNT, check_all),
-    ("patch_batch/mix", COUNT, |count| patch_batch(MIX, count)),
-    ("patch_batch/real", COUNT, |count| patch_batch(REAL, count)),
-    ("patch_batch/CALL26", COUNT, |count| patch_batch(&MIX[..1], count)),
-    ("patch_batch/ADR_PREL_PG_HI21", COUNT, |count| patch_batch(&MIX[1..2], count)),
-    ("patch_batch/ADD_ABS_LO12_NC", COUNT, |count| patch_batch(&MIX[2..3], count)),
-    ("patch_batch/LDST64_ABS_LO12_NC", COUNT, |count| patch_batch(&MIX[3..4], count)),
-    ("patch_batch/ABS64", COUNT, |count| patch_batch(&MIX[4..5], count)),
+    ("patch_batch/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_batch(fixups)))),
+    ("patch_batch/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_batch(fixups)))),
+    ("patch_batch/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Some(Applier::patch_batch(fixups)))),
     ("patch_run/ABS64", COUNT, patch_run),
-    ("patch/CALL26", COUNT, patch_calls),
-    ("patch/mix", COUNT, |count| patch(MIX, count)),
+    ("patch/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Some(Applier::patch(fixups)))),
+    ("patch/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch(fixups)))),
+    ("floor/records-read/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::reads(fixups)))),
+    ("floor/places-touched/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::touches(fixups)))),
+    ("peer/JITLink/mix", COUNT, |count| apply(MIX, count, Applier::jitlink)),
+    ("peer/JITLink/CALL26", COUNT, |count| apply(&MIX[..1], count, Applier::jitlink)),
+    ("peer/dynasmrt/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Applier::dynasmrt(fixups))),
+    ("peer/linker-utils/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::linker_utils(fixups)))),
 ];
 
-fn patch_all(shares: &[common::Share], count: usize) {
+/// Counts what an applier does, if it is there.
+fn apply(shares: &[Share], count: usize, make: fn(&mut [u8], &[aarch64_reloc::Fixup]) -> Option<Applier>) {
     let (mut text, fixups) = batch(shares, count, Order::Sorted);
-    counted(&mut || Section::new(black_box(&mut text), TEXT).patch_all(black_box(&fixups)).unwrap());
-    assert!(holds(&mut text, &fixups));
+    let Some(mut applier) = make(&mut text, &fixups) else { return };
+    counted(&mut || (applier.apply)(black_box(&mut text)));
+    assert!(!applier.relocates || holds(&mut text, &fixups));
 }
 
 fn check_all(count: usize) {
     let (mut text, fixups) = batch(MIX, count, Order::Sorted);
-    counted(&mut || Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).unwrap());
-}
-
-fn patch_batch(shares: &[common::Share], count: usize) {
-    let (mut text, fixups) = batch(shares, count, Order::Sorted);
-    let batch = recorded(&fixups);
-    counted(&mut || Section::new(black_box(&mut text), TEXT).patch_batch(black_box(&batch)).unwrap());
-    assert!(holds(&mut text, &fixups));
+    counted(&mut || assert!(Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).is_ok()));
 }
 
 fn patch_run(count: usize) {
@@ -58,29 +56,6 @@ fn patch_run(count: usize) {
     let targets: Vec<_> = fixups.iter().map(|fixup| Addr::new(fixup.value().bits())).collect();
     counted(&mut || {
         Section::new(black_box(&mut text), TEXT).patch_run(0, Reloc::ABS64, black_box(&targets)).unwrap();
-    });
-    assert!(holds(&mut text, &fixups));
-}
-
-fn patch(shares: &[common::Share], count: usize) {
-    let (mut text, fixups) = batch(shares, count, Order::Sorted);
-    counted(&mut || {
-        let mut section = Section::new(black_box(&mut text), TEXT);
-        for fixup in black_box(&fixups) {
-            section.patch(fixup.offset(), fixup.reloc(), fixup.value()).unwrap();
-        }
-    });
-    assert!(holds(&mut text, &fixups));
-}
-
-/// As an assembler does that patches its own calls.
-fn patch_calls(count: usize) {
-    let (mut text, fixups) = batch(&MIX[..1], count, Order::Sorted);
-    counted(&mut || {
-        let mut section = Section::new(black_box(&mut text), TEXT);
-        for fixup in black_box(&fixups) {
-            section.patch(fixup.offset(), Reloc::CALL26, Addr::new(fixup.value().bits())).unwrap();
-        }
     });
     assert!(holds(&mut text, &fixups));
 }

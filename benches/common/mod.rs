@@ -1,5 +1,11 @@
 //! What the patchers are measured by: texts, and fixups for them that every applier is given alike.
 
+#![allow(dead_code, reason = "each bench uses some of it")]
+
+pub mod appliers;
+pub mod llvm;
+pub mod time;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::insn::{self, Reg};

@@ -1,5 +1,7 @@
 //! Places that hold what a relocation may change, and values near and far, at random.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::patch::Endian;
