@@ -7,6 +7,7 @@ mod error;
 mod failures;
 mod fixup;
 mod group;
+mod places;
 mod quick;
 mod room;
 

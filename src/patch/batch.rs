@@ -8,7 +8,7 @@
 //! A block holds sites of one kind, and a kind that has filled its block takes the next free one. So the blocks lie in about
 //! the order of the text, and the text is gone through once, whatever the number of kinds.
 
-use super::group::Sites;
+use super::places::Sites;
 use crate::reloc::{Class, Reloc, Value};
 use core::fmt;
 

@@ -1,7 +1,7 @@
 //! All that a batch refused, found again instead of stored.
 
 use super::batch::Block;
-use super::group::{Places, Run};
+use super::places::{Places, Run};
 use super::{Fixup, PatchError, Section};
 use crate::reloc::{Reloc, Value};
 use core::fmt;

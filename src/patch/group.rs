@@ -1,10 +1,11 @@
 //! Places of one kind together: what the kind decides is decided once, and stays in registers.
 
 use super::batch::Block;
-use super::{Batch, Endian, Failures, PatchError, Section, failures::Source};
+use super::failures::Source;
+use super::places::{Places, Run};
+use super::{Batch, Endian, Failures, PatchError, Section};
 use crate::addr::Addr;
-use crate::reloc::{Class, Recipe, Reloc, Shape, Value};
-use core::iter::zip;
+use crate::reloc::{Recipe, Reloc, Shape};
 
 impl Section<'_> {
     /// Applies all of `batch`, kind by kind.
@@ -92,6 +93,8 @@ impl Section<'_> {
         }
     }
 
+    // Each a function of its own, so that its loop has the registers for itself.
+
     #[inline(never)]
     fn patch_numbers(&mut self, places: impl Places, recipe: &Recipe) -> usize {
         let recipe = recipe.word();
@@ -101,43 +104,36 @@ impl Section<'_> {
     #[inline(never)]
     fn patch_low(&mut self, places: impl Places, recipe: &Recipe) -> usize {
         let Some(pattern) = recipe.pattern() else { return 0 };
-        let recipe = recipe.low();
-        self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| pattern.fits(word))
-        })
+        self.patch_fitting(places, recipe.low(), move |_, word| pattern.fits(word))
+    }
+
+    #[inline(never)]
+    fn patch_low_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
+        self.patch_fitting(places, recipe.low(), |recipe, word| recipe.fits(word, false))
     }
 
     #[inline(never)]
     fn patch_near(&mut self, places: impl Places, recipe: &Recipe) -> usize {
         let Some(pattern) = recipe.pattern() else { return 0 };
-        let recipe = recipe.near();
-        self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| pattern.fits(word))
-        })
+        self.patch_fitting(places, recipe.near(), move |_, word| pattern.fits(word))
     }
 
     #[inline(never)]
     fn patch_words(&mut self, places: impl Places, recipe: &Recipe) -> usize {
         let Some(pattern) = recipe.pattern() else { return 0 };
-        let recipe = recipe.word();
-        self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| pattern.fits(word))
-        })
+        self.patch_fitting(places, recipe.word(), move |_, word| pattern.fits(word))
     }
 
     #[inline(never)]
     fn patch_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let recipe = recipe.word();
-        self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| recipe.fits(word, false))
-        })
+        self.patch_fitting(places, recipe.word(), |recipe, word| recipe.fits(word, false))
     }
 
-    #[inline(never)]
-    fn patch_low_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let recipe = recipe.low();
+    /// Applies `recipe` to words that fit, until one is refused: how many.
+    #[inline(always)]
+    fn patch_fitting(&mut self, places: impl Places, recipe: Recipe, fits: impl Fn(&Recipe, u32) -> bool) -> usize {
         self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| recipe.fits(word, false))
+            recipe.apply(word, place, value).filter(|_| fits(&recipe, word))
         })
     }
 
@@ -188,132 +184,4 @@ fn patch<const SIZE: usize>(
     let Some(&new) = new.to_le_bytes().first_chunk::<SIZE>() else { return false };
     *place = new;
     true
-}
-
-/// Places of one kind: each an offset in bytes, and a value as a plain number.
-pub(super) trait Places: Copy {
-    fn reloc(&self) -> Reloc;
-
-    /// The class of the values.
-    fn class(&self) -> Class;
-
-    fn len(&self) -> usize;
-
-    /// Those after the first `count`.
-    fn skip(&self, count: usize) -> Self;
-
-    fn ones(&self) -> impl Iterator<Item = (usize, u64)>;
-
-    /// Four at a time, for a loop costs as much as a check; up to three are left.
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>>;
-
-    /// A number that is aligned as all offsets are.
-    fn alignment(&self) -> u64;
-
-    /// The first, the value in its class.
-    fn first(&self) -> Option<(usize, Value)> {
-        let (offset, value) = self.ones().next()?;
-        Some((offset, Value::of(self.class(), value)))
-    }
-}
-
-/// Places of a block.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sites<'a> {
-    pub(super) reloc: Reloc,
-    /// The lower bits of all offsets, or-ed.
-    pub(super) low: u8,
-    pub(super) offsets: &'a [u32],
-    pub(super) values: &'a [u64],
-}
-
-impl Places for Sites<'_> {
-    fn reloc(&self) -> Reloc {
-        self.reloc
-    }
-
-    fn len(&self) -> usize {
-        self.offsets.len()
-    }
-
-    fn class(&self) -> Class {
-        self.reloc.takes()
-    }
-
-    fn skip(&self, count: usize) -> Self {
-        let offsets = self.offsets.get(count..).unwrap_or_default();
-        let values = self.values.get(count..).unwrap_or_default();
-        Self { offsets, values, ..*self }
-    }
-
-    #[inline(always)]
-    fn ones(&self) -> impl Iterator<Item = (usize, u64)> {
-        zip(self.offsets, self.values).map(|(offset, value)| (*offset as usize, *value))
-    }
-
-    #[inline(always)]
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
-        zip(self.offsets.as_chunks::<4>().0, self.values.as_chunks::<4>().0)
-            .map(|(offsets, values)| zip(offsets, values).map(|(offset, value)| (*offset as usize, *value)))
-    }
-
-    fn alignment(&self) -> u64 {
-        self.low.into()
-    }
-}
-
-/// Places that follow each other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run<'a> {
-    pub(super) reloc: Reloc,
-    offset: usize,
-    /// Bytes from one place to the next.
-    size: usize,
-    targets: &'a [Addr],
-}
-
-impl<'a> Run<'a> {
-    fn new(offset: usize, reloc: Reloc, targets: &'a [Addr]) -> Self {
-        // No section is longer; and no offset of the run is beyond the end of `usize`.
-        let offset = offset.min(isize::MAX.cast_unsigned());
-        Self { reloc, offset, size: reloc.size(), targets }
-    }
-
-    #[inline(always)]
-    fn offset(&self, index: usize) -> usize {
-        self.offset.wrapping_add(index.wrapping_mul(self.size))
-    }
-}
-
-impl Places for Run<'_> {
-    fn reloc(&self) -> Reloc {
-        self.reloc
-    }
-
-    fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    fn class(&self) -> Class {
-        Class::Addr
-    }
-
-    fn skip(&self, count: usize) -> Self {
-        Self { offset: self.offset(count), targets: self.targets.get(count..).unwrap_or_default(), ..*self }
-    }
-
-    #[inline(always)]
-    fn ones(&self) -> impl Iterator<Item = (usize, u64)> {
-        zip(0.., self.targets).map(|(index, target)| (self.offset(index), target.get()))
-    }
-
-    #[inline(always)]
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
-        zip((0..).step_by(4), self.targets.as_chunks::<4>().0)
-            .map(|(from, targets)| zip(from.., targets).map(|(index, target)| (self.offset(index), target.get())))
-    }
-
-    fn alignment(&self) -> u64 {
-        (self.offset | self.size) as u64
-    }
 }

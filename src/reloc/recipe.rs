@@ -4,12 +4,13 @@
 //! A recipe never passes what [`Reloc::apply`] refuses, and its answer is the same. It may refuse what
 //! `apply` passes, for what is rare is left out of it: whoever is refused asks `apply`, which also says why.
 
+use super::form::{Form, Pattern};
 use super::row::{Fits, Row, X};
 use super::site::Site;
 use super::table::Reloc;
 use super::value::Class;
 use crate::addr::Addr;
-use crate::insn::layout::{Field, MoveWide, PcRel};
+use crate::insn::layout::{Field, PcRel};
 
 /// The constants of one relocation: one cache line.
 #[derive(Debug)]
@@ -29,9 +30,8 @@ pub(crate) struct Recipe {
     spread: u64,
     /// The bits of the word that stay.
     keep: u32,
-    /// The bit of [`FORMS`] that tells whether the word may be changed; 0 where [`Reloc::apply`] is
-    /// always to be asked.
-    form: u32,
+    /// The words that may be changed; none where [`Reloc::apply`] is always to be asked.
+    form: Form,
     /// By how much `X` is rotated to the left.
     rotate: u8,
     /// The bits of P that must be zero.
@@ -102,7 +102,7 @@ impl Recipe {
             field: field.ones() | low.ones(),
             keep: !(field.ones() | low.ones()) as u32,
             spread,
-            form: if size < 4 { 0 } else { form(site, lo) },
+            form: if size < 4 { Form::NONE } else { Form::of(site, lo) },
             rotate: ((64 + picked.offset - lo as usize) % 64) as u8,
             is_wide: size == 8,
             first: if size == 8 { 32 } else { 0 },
@@ -121,8 +121,7 @@ impl Recipe {
     /// Whether the place may hold `word`. `swapped` says that data is in the other byte order than instructions.
     #[inline(always)]
     pub(crate) const fn fits(&self, word: u32, swapped: bool) -> bool {
-        let form = if swapped { self.form & !DATA } else { self.form };
-        FORMS[(word >> FORM) as usize] & form != 0
+        self.form.fits(word, swapped)
     }
 
     /// What [`Reloc::apply`] answers for the lower word of the place, given what fits and a value of the right class; `None`
@@ -154,7 +153,7 @@ pub(crate) enum Shape {
     Number,
     /// A word that takes some bits of the value, not measured from the place; what words fit, a [`Pattern`] tells.
     Low,
-    /// The same, but only [`FORMS`] tells.
+    /// The same, but only the table of [`Form`] tells.
     LowForm,
     /// A word that takes some bits of the distance from the place; what words fit, a pattern tells.
     Near,
@@ -166,36 +165,27 @@ pub(crate) enum Shape {
 
 impl Recipe {
     const fn shape(&self) -> Shape {
-        let pattern = self.pattern().is_some();
-        match self {
-            Self { form: 0, .. } => Shape::Other,
-            Self { is_wide: true, .. } => Shape::Number,
-            Self { origin: 0, bias: 0, spread: 1, .. } => {
-                if pattern {
-                    Shape::Low
-                } else {
-                    Shape::LowForm
-                }
-            }
-            Self { origin: u64::MAX, spread: 1, .. } if pattern => Shape::Near,
-            _ => {
-                if pattern {
-                    Shape::Word
-                } else {
-                    Shape::Form
-                }
-            }
+        if self.form.is(Form::NONE) {
+            return Shape::Other;
+        }
+        match (self, self.pattern().is_some()) {
+            (Self { is_wide: true, .. }, _) => Shape::Number,
+            (Self { origin: 0, bias: 0, spread: 1, .. }, true) => Shape::Low,
+            (Self { origin: 0, bias: 0, spread: 1, .. }, false) => Shape::LowForm,
+            (Self { origin: u64::MAX, spread: 1, .. }, true) => Shape::Near,
+            (_, true) => Shape::Word,
+            (_, false) => Shape::Form,
         }
     }
 
     /// The pattern of the words that fit; `None` where there is none.
     pub(crate) const fn pattern(&self) -> Option<Pattern> {
-        PATTERNS[(self.form.trailing_zeros() % u32::BITS) as usize]
+        self.form.pattern()
     }
 
     /// Whether the place is data, in the data's byte order.
     pub(crate) const fn is_data(&self) -> bool {
-        self.form == DATA
+        self.form.is(Form::DATA)
     }
 
     /// Whether `place` is aligned.
@@ -227,124 +217,4 @@ impl Recipe {
     pub(crate) const fn low(&self) -> Self {
         Self { origin: 0, bias: 0, spread: 1, field: u64::MAX, ..self.word() }
     }
-}
-
-/// The lowest of the bits of a word that tell what instruction it is: those of `hw` in a move-wide, fewer in any other.
-const FORM: usize = MoveWide::HW.offset;
-
-/// For the upper bits of a word, from [`FORM`] on, which places it may stand at: a bit for each of [`PLACES`], and one for data.
-static FORMS: [u32; 1 << (32 - FORM)] = {
-    let mut forms = [DATA; 1 << (32 - FORM)];
-    let mut upper = 0;
-    while upper < forms.len() {
-        let word = (upper as u32) << FORM;
-        let mut bit = 0;
-        while bit < PLACES.len() {
-            let (site, lo) = PLACES[bit];
-            // Of a move-wide that is made what the sign of `X` asks for, the one that a positive `X` leaves alone.
-            let other = matches!(site, Site::MovNZ) && MoveWide::OPC.get(word as u64) == MoveWide::MOVN as u64;
-            if site.accepts(word, lo) && !other {
-                forms[upper] |= 1 << bit;
-            }
-            bit += 1;
-        }
-        upper += 1;
-    }
-    forms
-};
-
-/// What the words have in common that fit a place, where no other word has it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern {
-    mask: u32,
-    bits: u32,
-}
-
-impl Pattern {
-    #[inline(always)]
-    pub(crate) const fn fits(self, word: u32) -> bool {
-        (word ^ self.bits) & self.mask == 0
-    }
-
-    /// Of `form`; `None` where the words have too little in common.
-    const fn of(form: u32) -> Option<Self> {
-        let (mut ones, mut zeros, mut count) = (u32::MAX, u32::MAX, 0_u32);
-        let mut upper = 0;
-        while upper < FORMS.len() {
-            if FORMS[upper] & form != 0 {
-                ones &= upper as u32;
-                zeros &= !(upper as u32);
-                count += 1;
-            }
-            upper += 1;
-        }
-        let mask = (ones | zeros) & (u32::MAX >> FORM);
-        let varying = (u32::MAX >> FORM).count_ones() - mask.count_ones();
-        if count == 1 << varying { Some(Self { mask: mask << FORM, bits: ones << FORM }) } else { None }
-    }
-}
-
-/// One for each bit of [`FORMS`].
-static PATTERNS: [Option<Pattern>; u32::BITS as usize] = {
-    let mut patterns = [None; u32::BITS as usize];
-    let mut bit = 0;
-    while bit < patterns.len() {
-        patterns[bit] = Pattern::of(1 << bit);
-        bit += 1;
-    }
-    patterns
-};
-
-/// Any word may stand where data does.
-const DATA: u32 = 1 << 31;
-
-/// The instructions that the upper bits of a word tell apart, each with what `lo` says of it ([`Site::accepts`]).
-const PLACES: [(Site, u8); 28] = [
-    (Site::Adr, 0),
-    (Site::Adrp, 0),
-    (Site::Add, 0),
-    (Site::AddX, 0),
-    (Site::AddHi, 0),
-    (Site::LdSt, 0),
-    (Site::LdSt, 1),
-    (Site::LdSt, 2),
-    (Site::LdSt, 3),
-    (Site::LdSt, 4),
-    (Site::Literal, 0),
-    (Site::LiteralX, 0),
-    (Site::B, 0),
-    (Site::Bl, 0),
-    (Site::CondBr, 0),
-    (Site::TestBr, 0),
-    (Site::MovZK, 0),
-    (Site::MovZK, 16),
-    (Site::MovZK, 32),
-    (Site::MovZK, 48),
-    (Site::MovNZ, 0),
-    (Site::MovNZ, 16),
-    (Site::MovNZ, 32),
-    (Site::MovNZ, 48),
-    (Site::MovK, 0),
-    (Site::MovK, 16),
-    (Site::MovK, 32),
-    (Site::MovK, 48),
-];
-
-/// The bit of `site` in [`FORMS`]; none for what the upper bits of a word do not tell.
-const fn form(site: Site, lo: u8) -> u32 {
-    if matches!(site, Site::Data | Site::Pointer | Site::Word) {
-        return DATA;
-    }
-    let lo = match site {
-        Site::LdSt | Site::MovZK | Site::MovNZ | Site::MovK => lo,
-        _ => 0,
-    };
-    let mut bit = 0;
-    while bit < PLACES.len() {
-        if PLACES[bit].0 as u8 == site as u8 && PLACES[bit].1 == lo {
-            return 1 << bit;
-        }
-        bit += 1;
-    }
-    0
 }
