@@ -10,6 +10,8 @@ mod options;
 mod run;
 #[path = "link/start.rs"]
 mod start;
+#[path = "link/symbols.rs"]
+mod symbols;
 #[path = "link/verify.rs"]
 mod verify;
 
@@ -18,7 +20,7 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
+    self, Definition, Failure, Input, Needs, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request,
     Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
@@ -71,6 +73,9 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
             if options.map {
                 print!("{}", image.map);
             }
+            if options.needs {
+                println!("pub const NEEDS: Needs = {:?};", image.needs);
+            }
             run::write_executable(path, &image.bytes)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -89,6 +94,7 @@ struct Job<'a> {
 struct Image {
     bytes: Vec<u8>,
     map: String,
+    needs: Needs,
 }
 
 impl<'a> Job<'a> {
@@ -103,13 +109,16 @@ impl<'a> Job<'a> {
     /// Links an executable that begins at `entry`. `--define` says where undefined symbols are, then `resolve`.
     fn image(
         &self,
-        mut inputs: Vec<Input<'a, AnyObject<'a>>>,
+        inputs: Vec<Input<'a, AnyObject<'a>>>,
         entry: Option<&'a str>,
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
     ) -> Result<Image, Box<dyn Error>> {
-        if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
+        let room = start::room(&inputs);
+        let mut inputs: Vec<Input<'_, AnyObject<'_>>> = inputs;
+        let start = entry.filter(|&entry| entry != start::NAME);
+        if let Some(entry) = start {
             let endian = inputs.first().map_or(Endian::default(), |input| input.object.endian());
-            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry, endian)?) });
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry, endian, &room)?) });
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
@@ -125,7 +134,8 @@ impl<'a> Job<'a> {
             Ok::<_, &str>(())
         };
         let tls = Tls::Static { resolver: start::RESOLVER };
-        let options = link::Options { pins: self.pins, policy: self.options.policy, tls };
+        let policy = Policy { resolvers: start.is_some(), ..self.options.policy };
+        let options = link::Options { pins: self.pins, policy, tls, in_place: None };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
@@ -134,21 +144,19 @@ impl<'a> Job<'a> {
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
         };
-        let is_start = |found: &Located<'_>| found.symbol.name == start::NAME && found.symbol.binding == Binding::Local;
         let start = match entry {
             Some(start::NAME) => plan.find(start::NAME),
-            // The last object is `Start`, and its one local symbol the routine.
-            Some(_) => plan.symbols().filter(is_start).last().map(|found| found.addr),
+            Some(_) => start::find(&plan, start::NAME),
             None => None,
         };
         if entry.is_some() && start.is_none() {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
-        if !self.options.map {
+        if !self.options.map && !self.options.needs {
             run::tell(&plan.summary());
         }
-        Ok(Image { bytes, map: run::draw(&plan) })
+        Ok(Image { bytes, map: run::draw(&plan), needs: plan.needs() })
     }
 
     /// The address that `--define` gives.
@@ -200,6 +208,19 @@ impl<'data> Object<'data> for AnyObject<'data> {
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.get().relocation_name(section, index)
+    }
+
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.get().for_each_relocation(section, count, visit);
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -70,6 +70,11 @@ impl<'a> Section<'a> {
         self.endian = endian;
     }
 
+    /// The same section, for a while.
+    pub fn reborrow(&mut self) -> Section<'_> {
+        Section { bytes: &mut *self.bytes, ..*self }
+    }
+
     /// The address of the first byte when the code runs.
     pub fn addr(&self) -> Addr {
         self.addr
@@ -94,6 +99,13 @@ impl<'a> Section<'a> {
     /// The section from byte `offset` on; `None` where it is not that long.
     pub fn skip(self, offset: usize) -> Option<Self> {
         Some(Self { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
+    }
+
+    /// The first `len` bytes and the rest; `None` where it is not that long.
+    pub fn split_at(self, len: usize) -> Option<(Self, Self)> {
+        let Self { bytes, addr, endian } = self;
+        let (head, tail) = bytes.split_at_mut_checked(len)?;
+        Some((Self { bytes: head, addr, endian }, Self { bytes: tail, addr: addr.at(len), endian }))
     }
 
     /// The first `len` bytes of the section, or all if it has no more.

@@ -3,12 +3,18 @@
 #![cfg(all(feature = "std", feature = "object"))]
 
 mod common;
+#[path = "coff/file.rs"]
+mod file;
 #[path = "coff/identity.rs"]
 mod identity;
-#[path = "coff/mutations.rs"]
-mod mutations;
+#[path = "common/random.rs"]
+mod numbers;
+#[path = "coff/random.rs"]
+mod random;
 #[path = "coff/reader.rs"]
 mod reader;
+#[path = "common/texts.rs"]
+mod texts;
 
 /// The prebuilt files of `coff/make.sh`.
 mod objects {

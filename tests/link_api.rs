@@ -31,7 +31,7 @@ impl Made {
     }
 
     fn loaded(&mut self, name: &'static str, prot: Prot, align: u64, content: Content<'static>) -> usize {
-        self.sections.push(Section { name, kind: Kind::Loaded { prot, align, content } });
+        self.sections.push(Section::new(name, Kind::Loaded { prot, align, content }));
         self.sections.len() - 1
     }
 
@@ -93,7 +93,7 @@ impl Object<'static> for Made {
         }
         let table = self.relocations.get(index - self.sections.len());
         let (of, relocations) = table.ok_or(Part::Section(index).error(Problem::Index))?;
-        Ok(Section { name: ".rela", kind: Kind::Relocations { of: *of, count: relocations.len() } })
+        Ok(Section::new(".rela", Kind::Relocations { of: *of, count: relocations.len() }))
     }
 
     fn symbol_count(&self) -> usize {
@@ -369,7 +369,7 @@ mod refusals {
     fn a_target_that_is_not_loaded_is_refused() {
         let mut object = Made::default();
         let text = object.text(&[insn::bl()]);
-        object.sections.push(Section { name: ".debug", kind: Kind::Ignored });
+        object.sections.push(Section::new(".debug", Kind::Ignored));
         let symbol = object.named("note", Binding::Local, Definition::Section { index: 1, offset: 0 });
         object.relocate(text, 0, Reloc::CALL26, symbol, 0);
         assert_eq!(causes(vec![object], &Setup::default()), ["NotLoaded"]);
@@ -379,9 +379,7 @@ mod refusals {
     fn a_local_target_in_a_group_kept_elsewhere_is_refused() {
         let object = || {
             let mut object = Made::default();
-            object
-                .sections
-                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 1, alike: Alike::Key } });
+            object.sections.push(Section::new(".group", Kind::Group { key: "inline", count: 1, alike: Alike::Key }));
             object.members = vec![1];
             object.named_text(".text.inline", &[0]);
             let text = object.text(&[insn::bl()]);
@@ -463,9 +461,7 @@ mod refusals {
     fn a_table_that_is_too_short_is_named() {
         let object = || {
             let mut object = Made::default();
-            object
-                .sections
-                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 0, alike: Alike::Key } });
+            object.sections.push(Section::new(".group", Kind::Group { key: "inline", count: 0, alike: Alike::Key }));
             let text = object.text(&[insn::bl(), insn::adrp(Reg::X0)]);
             let symbol = object.wants("far");
             object.relocate(text, 0, Reloc::CALL26, symbol, 0);
@@ -520,6 +516,23 @@ mod commits {
 
     fn object() -> Made {
         one(insn::movz(Reg::X0, Hw::G0), Reloc::MOVW_UABS_G0, 0, absolute("number", 0x1234))
+    }
+
+    /// It is aligned, and then lies behind the bytes that the file has.
+    #[test]
+    fn an_empty_section_needs_no_memory() {
+        let mut object = Made::default();
+        object.add(".rodata", Prot::Read, Content::Bytes(&[1]));
+        object.loaded(".empty", Prot::Read, 64, Content::Bytes(&[]));
+        let inputs = [Input { name: "empty.o", object }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let place = each(|_| Ok::<_, Infallible>(Addr::new(READ)));
+        let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+        let mut plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report).unwrap();
+        let [segment] = plan.segments() else { panic!() };
+        let mut bytes = vec![0; segment.in_file() as usize];
+        plan.commit(&mut [patch::Section::new(&mut bytes, Addr::new(READ))]).unwrap();
+        assert_eq!(bytes, [1]);
     }
 
     #[test]
@@ -699,6 +712,38 @@ mod targets {
         // There is no section of the name to bound.
         let setup = Setup::default();
         assert_eq!(causes(vec![one(0, Reloc::ABS32, 0, undefined("__start_other"))], &setup), ["Undefined"]);
+    }
+
+    #[test]
+    fn an_array_is_one_run_whatever_its_parts_are_protected_by() {
+        let mut object = Made::default();
+        object.add(".init_array", Prot::Read, Content::Bytes(&[1; 8]));
+        object.add(".init_array", Prot::ReadWrite, Content::Bytes(&[2; 8]));
+        object.add(".init_array.5", Prot::Read, Content::Bytes(&[3; 8]));
+        let data = object.add(".data", Prot::ReadWrite, Content::Bytes(&[0; 16]));
+        for (at, name) in [(0, "__init_array_start"), (8, "__init_array_end")] {
+            let symbol = object.wants(name);
+            object.relocate(data, at, Reloc::ABS64, symbol, 0);
+        }
+        let image = link(vec![object], &Setup::default()).unwrap();
+        let [start, end] = [0, 8].map(|at| image.long(WRITE + at));
+        assert_eq!(end - start, 24);
+        let held = [0, 8, 16].map(|at| image.long(start + at).to_le_bytes()[0]);
+        assert_eq!(held, [3, 1, 2]);
+    }
+
+    /// Of a difference, the symbol that is nothing has the address 0, and the other one counts.
+    #[test]
+    fn a_difference_to_nothing_is_measured() {
+        let mut object = Made::default();
+        let data = object.add(".data", Prot::ReadWrite, Content::Bytes(&[0; 16]));
+        let from = object.named("from", Binding::Global, Definition::Section { index: data, offset: 8 });
+        let nothing = object.named("nothing", Binding::Weak, Definition::Undefined);
+        let origin = Origin::Symbol(from);
+        let difference = Relocation { offset: 0, reloc: Reloc::PREL64, symbol: nothing, addend: 3, origin };
+        object.relocations.push((data, vec![difference]));
+        let image = link(vec![object], &Setup::default()).unwrap();
+        assert_eq!(image.long(WRITE), 3_u64.wrapping_sub(WRITE + 8));
     }
 }
 
@@ -1000,6 +1045,17 @@ mod islands {
     }
 
     #[test]
+    fn islands_that_would_be_aligned_beyond_all_memory_are_too_big() {
+        let mut object = Made::default();
+        let nop = Content::Bytes(&[0x1f, 0x20, 0x03, 0xd5]);
+        object.loaded(".text", Prot::ReadExec, 1 << 63, nop);
+        object.add("one", Prot::ReadExec, nop);
+        object.add("two", Prot::ReadExec, nop);
+        let setup = Setup { pins: &[("one", 0x1000), ("two", 0x2000)], ..Setup::default() };
+        assert_eq!(causes(vec![object], &setup), ["TooBig"]);
+    }
+
+    #[test]
     fn pieces_of_init_stay_together() {
         // `.init` is one function in pieces: no island may part it, so the nearest must do.
         let object = branch_over(".init", Reloc::CONDBR19, insn::b_cond(1));
@@ -1113,7 +1169,8 @@ mod hostile {
 
 #[test]
 fn a_failure_is_one_line_with_its_cause() {
-    let failure = Failure { object: "a.o", place: Some((".text", 4)), symbol: "f", cause: Cause::Undefined };
+    let place = Some((".text", 4));
+    let failure = Failure { object: "a.o", place, relocation: "", symbol: "f", cause: Cause::Undefined };
     assert_eq!(failure.to_string(), "a.o: .text+0x4: undefined (symbol 'f')");
     assert_eq!(Failure { object: "", place: None, ..failure }.to_string(), "undefined (symbol 'f')");
 }

@@ -29,6 +29,8 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --no-x16              let veneers use no register
   --bti                 give functions that have none a landing pad where a veneer needs it
   --execute-only        refuse what reads text
+  --fix-cortex-a53-843419
+                        leave no ADRP where that erratum makes it go wrong
   --tags keep|strip|refuse
                         what becomes of bits 63:56 of addresses that are measured from their place [keep]
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
@@ -37,6 +39,7 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --verify IMAGE        link nothing, but say of an image that was linked with --emit-relocs --no-relax,
                         by this or another linker, which places do not reach what their relocations say
   --map                 print where everything lies
+  --needs               with --emit: print as a Rust constant how long a loader's tables must be for this link
   --gdb                 tell a debugger of this process the names of what is linked (on AArch64)
   --perf-map            tell perf, in /tmp/perf-PID.map (on AArch64)
   --trace               print which objects are linked, in their order
@@ -75,6 +78,7 @@ pub struct Options {
     pub emit_relocs: bool,
     pub verify: Vec<PathBuf>,
     pub map: bool,
+    pub needs: bool,
     pub gdb: bool,
     pub perf_map: bool,
     pub trace: bool,
@@ -107,12 +111,14 @@ impl Options {
                 Long("no-x16") => options.policy.scratch = false,
                 Long("bti") => options.policy.landing_pads = true,
                 Long("execute-only") => options.policy.execute_only = true,
+                Long("fix-cortex-a53-843419") => options.policy.erratum_843419 = true,
                 Long("tags") => options.policy.tags = parser.value()?.parse_with(tags)?,
                 Long("load") => options.load.push(parser.value()?.into()),
                 Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),
                 Long("emit-relocs") => options.emit_relocs = true,
                 Long("verify") => options.verify.push(parser.value()?.into()),
                 Long("map") => options.map = true,
+                Long("needs") => options.needs = true,
                 Long("gdb") => options.gdb = true,
                 Long("perf-map") => options.perf_map = true,
                 Long("trace") => options.trace = true,

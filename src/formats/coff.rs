@@ -22,8 +22,10 @@ use records::Record;
 
 /// A relocatable object in the bytes of its file. Every access is checked; sections and names are not copied.
 ///
-/// - `.text$mn` is called `.text`; the order that follows a `$` is not kept. Where it matters, the section is refused;
-///   `.CRT$XCU` alone, the constructors of C++, is called `.init_array`.
+/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. Of `.CRT`,
+///   the initialisers of C (`.CRT$XI`) go to `.preinit_array`, the constructors of C++ (`.CRT$XC`) to `.init_array`, and the
+///   terminators (`.CRT$XP`, then `.CRT$XT`) to `.dtors`: what is loaded calls them in this order, all but nulls. What
+///   an initialiser of C returns is not asked.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
 /// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.
@@ -97,9 +99,7 @@ impl<'data> Coff<'data> {
         if is_ignored(name, header) {
             return Ok(Kind::Ignored);
         }
-        if name == ".tls" || name.starts_with(".tls$") {
-            return Err(Problem::Unsupported("thread-local storage (.tls$)"));
-        }
+        check_name(name)?;
         let flags = header.characteristics.get(LE);
         if flags.contains(pe::IMAGE_SCN_MEM_SHARED) {
             return Err(Problem::Unsupported("a section shared by processes (IMAGE_SCN_MEM_SHARED)"));
@@ -187,15 +187,45 @@ fn is_ignored(name: &str, header: &ImageSectionHeader) -> bool {
         || matches!(name, ".gfids$y" | ".giats$y" | ".gljmp$y" | ".gehcont$y")
 }
 
-/// The name of the output section that a section called `name` goes to.
-fn plain_name(name: &str) -> Result<&str, Problem> {
-    match name.split_once('$') {
-        None => Ok(name),
-        Some((plain @ (".text" | ".rdata" | ".data" | ".bss" | ".pdata" | ".xdata"), _)) => Ok(plain),
-        Some((".CRT", "XCU")) => Ok(".init_array"),
-        Some((".CRT", _)) => Err(Problem::Unsupported("initialisers of an order of their own (.CRT$)")),
-        Some(_) => Err(Problem::Unsupported("an order of sections ($ in a name)")),
+/// The longest order of a section, in bytes. Orders are compared many times more often than names are looked up, and can
+/// lie on top of each other in the file. Of MinGW, which puts the names of functions there, few have some hundred.
+const LONGEST_ORDER: usize = 4096;
+
+/// The output section that a section called `name` goes to, and its order there.
+///
+/// What follows a `$` is the order (PE Format, "Grouped Sections"). What follows a dot, as in `.text.main`, is one too, for
+/// lld-link, which sorts the sections by their names.
+fn grouped(name: &str) -> (&str, &str) {
+    // The first byte may be a dot itself.
+    let cut = name.bytes().skip(1).position(|byte| matches!(byte, b'$' | b'.')).map_or(name.len(), |before| before + 1);
+    let (group, order) = name.split_at_checked(cut).unwrap_or((name, ""));
+    let is = |family: &str| group == ".CRT" && order.starts_with(family);
+    let output = match group {
+        _ if is("$XI") => ".preinit_array",
+        _ if is("$XC") => ".init_array",
+        // Called from the first to the last.
+        _ if is("$XP") || is("$XT") => ".dtors",
+        _ => group,
+    };
+    (output, order)
+}
+
+/// Checks that a section of that name is nothing that only the system's loader makes anything of.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let is = |group: &str| name.strip_prefix(group).is_some_and(|order| order.is_empty() || order.starts_with('$'));
+    if is(".tls") {
+        return Err(Problem::Unsupported("thread-local storage (.tls$)"));
     }
+    if name.starts_with(".CRT$XL") || name.starts_with(".CRT$XD") {
+        return Err(Problem::Unsupported("functions that each thread calls (.CRT$XL, .CRT$XD)"));
+    }
+    if is(".idata") {
+        return Err(Problem::Unsupported("a table of imports (.idata$)"));
+    }
+    if is(".rsrc") {
+        return Err(Problem::Unsupported("resources (.rsrc$)"));
+    }
+    Ok(())
 }
 
 impl<'data> Object<'data> for Coff<'data> {
@@ -216,8 +246,11 @@ impl<'data> Object<'data> for Coff<'data> {
                 Role::Itself => self.kind(name, header)?,
                 Role::Relocations => self.relocations(number, name, header)?,
             };
-            let name = if matches!(kind, Kind::Loaded { .. }) { plain_name(name)? } else { name };
-            Ok(Section { name, kind })
+            let (output, order) = grouped(name);
+            if order.len() > LONGEST_ORDER {
+                return Err(Problem::Unsupported("an order of more than 4096 bytes behind the name of a section"));
+            }
+            Ok(Section { name, output, order, kind })
         };
         read().map_err(|problem| Part::Section(number as usize).error(problem))
     }
@@ -269,6 +302,11 @@ impl<'data> Object<'data> for Coff<'data> {
         let table = self.file.relocations(header).map_err(refuse)?;
         let entry = table.get(index).ok_or(refuse(Problem::Index))?;
         self.file.relocation(header, entry).map_err(refuse)
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        let table = self.header(section).ok().and_then(|(_, _, header)| self.file.relocations(header).ok());
+        table.and_then(|table| table.get(index)).map_or("", relocation::name)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

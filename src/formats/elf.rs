@@ -1,6 +1,6 @@
 //! ELF64 relocatable objects (gABI; AAELF64) in either byte order, read in place by crate `elf`.
 
-use super::file::{ENTRY_SIZE, File, REL_SIZE};
+use super::file::{File, SHT_CREL};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
@@ -25,8 +25,6 @@ pub struct Elf<'data> {
 
 /// Of section groups of one signature, one is kept.
 const GRP_COMDAT: u32 = 1;
-/// Relocations in compressed form; not in crate `elf` yet.
-const SHT_CREL: u32 = 0x4000_0014;
 
 impl<'data> Elf<'data> {
     /// Reads the headers of `bytes`.
@@ -52,9 +50,7 @@ impl<'data> Elf<'data> {
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
-            abi::SHT_RELA => return self.relocations(header, ENTRY_SIZE),
-            abi::SHT_REL => return self.relocations(header, REL_SIZE),
-            SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
+            abi::SHT_RELA | abi::SHT_REL | SHT_CREL => return self.relocations(header),
             abi::SHT_GROUP => return self.group(header),
             _ => {}
         }
@@ -114,13 +110,13 @@ impl<'data> Elf<'data> {
         self.file.word(self.extended?, symbol).map(|index| index as usize)
     }
 
-    fn relocations(&self, header: &SectionHeader, entry: u64) -> Result<Kind<'data>, Problem> {
-        let bytes = self.file.entries(header)?;
+    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        let count = self.file.relocation_count(header)?;
         let of = header.sh_info as usize;
         if of >= self.file.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
-        Ok(Kind::Relocations { of, count: bytes.len() / entry as usize })
+        Ok(Kind::Relocations { of, count })
     }
 }
 
@@ -137,7 +133,7 @@ impl<'data> Object<'data> for Elf<'data> {
         let header = self.file.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
         let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
-        Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
+        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
     }
 
     fn symbol_count(&self) -> usize {
@@ -198,6 +194,15 @@ impl<'data> Object<'data> for Elf<'data> {
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.file.relocation(section, index)
+    }
+
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.file.relocations(section, count).for_each(visit);
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -20,6 +20,13 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Only what the plan could not see: memory that is not the segments', and relocations of one object that overwrite
     /// each other.
     pub fn commit(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        if self.outputs().iter().any(Output::is_in_place) {
+            return Err(CommitError::InPlace);
+        }
+        self.commit_segments(memory)
+    }
+
+    pub(super) fn commit_segments(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
         if memory.len() != self.segments().len() {
             return Err(CommitError::Memory(memory.len().min(self.segments().len())));
         }
@@ -41,7 +48,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         for (input, first) in self.inputs.iter().zip(&*self.firsts) {
             for index in 0..input.object.section_count() {
                 let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
-                let Some(Content::Bytes(bytes)) = kind.content() else { continue };
+                // An empty section may lie behind all that the file has of its segment.
+                let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
                 let number = (first.section + index) as u32;
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.get_mut(segment) else { continue };
@@ -81,7 +89,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let written = match router.route(&reference, raw, &|reference| begins(inputs, firsts, reference)) {
                 Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),
                 Ok(Action::Lead(to, _)) => section.patch(offset, reference.reloc, to),
-                Ok(Action::Replace(word) | Action::Detour(word)) => section.write_word(offset, word),
+                Ok(Action::Replace(word) | Action::Adr(word) | Action::Detour(word)) => {
+                    section.write_word(offset, word)
+                }
                 // The plan would have reported it.
                 Err(_) => Ok(()),
             };

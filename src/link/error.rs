@@ -18,6 +18,8 @@ pub struct Failure<'a> {
     pub object: &'a str,
     /// The section and the byte in it, where there is one.
     pub place: Option<(&'a str, u64)>,
+    /// What the file's format calls the relocation, where it is one and its row is called otherwise.
+    pub relocation: &'static str,
     /// The symbol's name, where there is one.
     pub symbol: &'a str,
     /// What is wrong.
@@ -40,6 +42,8 @@ pub enum Cause<'a> {
     ReadsText(Reloc),
     /// The object's data is in this byte order, and that of the first object, which is named, in the other.
     Endian(Endian, &'a str),
+    /// An `ADRP` that erratum 843419 affects, and no relocation says what it is to make.
+    Erratum,
     /// A slot of the GOT could not be had.
     Got(got::Full),
     /// No object defines the symbol, and the resolver does not know it.
@@ -134,6 +138,12 @@ pub enum CommitError {
     Memory(usize),
     /// A relocation overwrote the place of another.
     Patch(PatchError),
+    /// Sections lie in place, which [`Plan::commit_in_place`](super::Plan::commit_in_place) is for.
+    InPlace,
+    /// So many fixups are more than there is room for.
+    Fixups(usize),
+    /// A place of this object's memory is beyond the 4 GiB that fixups tell apart.
+    Beyond(Addr),
 }
 
 impl fmt::Display for CommitError {
@@ -141,6 +151,9 @@ impl fmt::Display for CommitError {
         match self {
             Self::Memory(index) => write!(f, "the memory given for segment {index} is not that segment's"),
             Self::Patch(error) => write!(f, "relocations overlap: {error}"),
+            Self::InPlace => write!(f, "sections lie in place, and are not to be copied"),
+            Self::Fixups(count) => write!(f, "there is no room for {count} fixups"),
+            Self::Beyond(addr) => write!(f, "{addr} is not within 4 GiB of the memory's start"),
         }
     }
 }
@@ -165,7 +178,12 @@ impl From<Cause<'static>> for Fatal {
 impl<'a> Failure<'a> {
     /// `cause`, of the whole of `object`.
     pub(super) const fn of(object: &'a str, cause: Cause<'a>) -> Self {
-        Self { object, place: None, symbol: "", cause }
+        Self::of_symbol(object, "", cause)
+    }
+
+    /// `cause`, of the symbol of `object` that is called `symbol`.
+    pub(super) const fn of_symbol(object: &'a str, symbol: &'a str, cause: Cause<'a>) -> Self {
+        Self { object, place: None, relocation: "", symbol, cause }
     }
 }
 
@@ -178,6 +196,9 @@ impl fmt::Display for Failure<'_> {
         }
         if let Some((section, offset)) = self.place {
             write!(f, "{section}+{offset:#x}: ")?;
+        }
+        if !self.relocation.is_empty() {
+            write!(f, "{}: ", self.relocation)?;
         }
         write!(f, "{}", self.cause)?;
         if !self.symbol.is_empty() {
@@ -193,6 +214,7 @@ impl fmt::Display for Cause<'_> {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
             Self::Endian(endian, first) => write!(f, "its data is {endian}, and that of {first} is not"),
+            Self::Erratum => write!(f, "an ADRP without a relocation, which Cortex-A53 erratum 843419 affects"),
             Self::Got(error) => write!(f, "{error}"),
             Self::Stranded(error, Stranded::Policy) => write!(f, "{error}, which the policy does not allow"),
             Self::Stranded(error, why) => write!(f, "{error}: {why}"),

@@ -6,6 +6,7 @@ use super::isles::WANTED;
 use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
+use super::sequence::{Ordered, Sequence};
 use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Segment};
 use super::tls::Template;
 use super::{Input, Report};
@@ -29,6 +30,7 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) table: &'t mut [Output<'data>],
     pub(super) len: usize,
     pub(super) names: Names<'t>,
+    pub(super) sequence: Sequence<'t, 'data>,
     pub(super) segments: &'t mut [Segment],
     pub(super) segment_count: usize,
     /// The segment of the executable output sections that are not pinned, or [`NONE`].
@@ -37,6 +39,8 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) most: u64,
     /// The lowest address of the image, once there are addresses.
     pub(super) image: Addr,
+    /// Bytes from where objects lie to where they run, if that is where they run.
+    pub(super) in_place: Option<i64>,
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
@@ -45,6 +49,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         placed: &'t mut [Placed],
         outputs: &'t mut [Output<'data>],
         names: &'t mut [u32],
+        ordered: &'t mut [Ordered<'data>],
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
@@ -53,11 +58,13 @@ impl<'t, 'data> Layout<'t, 'data> {
             table: outputs,
             len: 0,
             names,
+            sequence: Sequence::new(ordered),
             segments,
             segment_count: 0,
             run: NONE,
             most: 0,
             image: Addr::default(),
+            in_place: None,
         };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
@@ -83,18 +90,24 @@ impl<'t, 'data> Layout<'t, 'data> {
             next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
         self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
-        self.placed.fill(Placed { output: NONE, isle: NONE, offset: 0, moved: 0 });
+        self.placed.fill(Placed { output: NONE, isle: NONE, is_ordered: false, offset: 0, moved: 0 });
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let read = input.object.section(index).map(|section| (section.name, section.kind));
+                let read = input.object.section(index).map(|section| (section, section.kind));
                 let number = first.section + index;
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
-                    Ok((name, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(name), prot)?;
-                        self.append(number, output, align, content)?;
+                    Ok((section, Kind::Loaded { prot, align, content })) => {
+                        let output = match self.address_in_place(&section, content) {
+                            Some(addr) => self.keep(section.output, prot, align, addr, report)?,
+                            None => self.output_for(output_name(section.output), prot)?,
+                        };
+                        match section.order {
+                            "" => self.append(number, output, align, content)?,
+                            order => self.put_off(number, output, order)?,
+                        }
                         Ok(())
                     }
                     Ok((_, Kind::ThreadLocal { align, content })) => {
@@ -107,8 +120,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => Ok(()),
                             Some(kept) => {
                                 if kept != alike {
-                                    let (object, cause) = (input.name, Cause::Unlike);
-                                    report.failure(Failure { object, place: None, symbol: key, cause });
+                                    report.failure(Failure::of_symbol(input.name, key, Cause::Unlike));
                                 }
                                 self.leave_out(&input.object, first, index, count)
                             }
@@ -122,6 +134,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                 }
             }
         }
+        self.append_ordered(inputs, firsts)?;
         self.align_template();
         self.end_unwind()
     }
@@ -161,14 +174,17 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
+    pub(super) fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
         *self.table.get_mut(self.len).ok_or(Cause::Table("outputs"))? = output;
         self.len += 1;
         Ok(())
     }
 
-    /// The number of the output section `name` of that protection; a new one where there is none.
+    /// The number of the output section `name` of that protection; a new one where there is none. An array is one, and what
+    /// some objects have of it is writable.
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
+        let is_read_array = prot == Prot::Read && order::array_of(name).is_some();
+        let prot = if is_read_array { Prot::ReadWrite } else { prot };
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;
@@ -181,15 +197,21 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Appends the input section numbered `section` to the output section numbered `number`.
-    fn append(&mut self, section: usize, number: u32, align: u64, content: Content<'_>) -> Result<(), Fatal> {
+    pub(super) fn append(
+        &mut self,
+        section: usize,
+        number: u32,
+        align: u64,
+        content: Content<'_>,
+    ) -> Result<(), Fatal> {
         if !align.is_power_of_two() {
             return Err(Cause::Alignment(align).into());
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? =
-            Placed { output: number, isle: NONE, offset, moved: 0 };
+        let placed = self.placed.get_mut(section).ok_or(Cause::Table("sections"))?;
+        (placed.output, placed.offset) = (number, offset);
         Ok(())
     }
 

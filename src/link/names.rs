@@ -1,8 +1,7 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
+use super::hash::hash;
 use super::tables::NONE;
-use core::hash::BuildHasher;
-use foldhash::fast::FixedState;
 
 /// Open addressing with linear probing. A bucket holds a number, or [`NONE`]; what the number's name is, the caller knows.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl<'t> Names<'t> {
     }
 
     fn position(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<usize> {
-        let hash = FixedState::default().hash_one(name);
+        let hash = hash(name);
         // The upper bits of hash * length spread evenly over any length.
         let start = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
         let (before, from) = self.0.split_at_checked(start)?;

@@ -2,14 +2,20 @@
 
 use super::Input;
 use super::indirect::CELLS;
-use super::isles::STRIDE;
+use super::isles::{Isle, STRIDE};
 use super::kinds::{entry, is_call, is_near_slot, slots};
 use super::object::{self, Binding, Definition, Object};
+use super::sequence::Ordered;
+use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
 use crate::reloc::Remedy;
+use crate::{got, veneer};
 
-/// How many records each table must have. [`measure`] gives a bound that always suffices.
+/// How many records each table must have. [`measure`] gives a bound that always suffices, [`Plan::needs`](super::Plan::needs) what
+/// one link needs.
+///
+/// `Debug` writes it as Rust, for a build script to put in a constant; [`tables!`](crate::tables) makes tables of that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Needs {
     /// Records in [`Tables::objects`](super::Tables::objects).
@@ -24,6 +30,8 @@ pub struct Needs {
     pub output_names: usize,
     /// Records in [`Tables::groups`](super::Tables::groups).
     pub groups: usize,
+    /// Records in [`Tables::ordered`](super::Tables::ordered).
+    pub ordered: usize,
     /// Records in [`Tables::outputs`](super::Tables::outputs).
     pub outputs: usize,
     /// Records in [`Tables::segments`](super::Tables::segments).
@@ -34,6 +42,22 @@ pub struct Needs {
     pub islands: usize,
     /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
+}
+
+impl Needs {
+    /// Bytes of RAM that tables of these lengths take on this machine; those of another may have other sizes.
+    pub const fn bytes(&self) -> usize {
+        self.objects * size_of::<First>()
+            + self.sections * size_of::<Placed>()
+            + self.symbols * size_of::<Target>()
+            + (self.names + self.output_names + self.groups) * size_of::<u32>()
+            + self.ordered * size_of::<Ordered<'_>>()
+            + self.outputs * size_of::<Output<'_>>()
+            + self.segments * size_of::<Segment>()
+            + self.slots * size_of::<got::Entry>()
+            + self.islands * size_of::<Isle>()
+            + self.veneers * size_of::<veneer::Cell>()
+    }
 }
 
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
@@ -56,18 +80,24 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
             indirect += usize::from(matches!(symbol.definition, Definition::Indirect { .. }));
         }
         for section in 0..object.section_count() {
-            match object.section(section).map(|section| section.kind) {
-                Ok(object::Kind::Loaded { prot, align, content }) => {
+            let (kind, order) = match object.section(section) {
+                Ok(section) => (section.kind, section.order),
+                Err(_) => continue,
+            };
+            match kind {
+                object::Kind::Loaded { prot, align, content } => {
                     needs.outputs += 1;
+                    needs.ordered += usize::from(!order.is_empty());
                     if prot == Prot::ReadExec {
                         pieces += 1;
                         text = text.saturating_add(content.size()).saturating_add(align);
                     }
                 }
-                Ok(object::Kind::Group { .. }) => needs.groups += 2,
-                Ok(object::Kind::Relocations { count, .. }) => {
+                object::Kind::Group { .. } => needs.groups += 2,
+                object::Kind::Relocations { count, .. } => {
                     let mut has_hop = false;
-                    for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
+                    object.for_each_relocation(section, count, &mut |relocation| {
+                        let Ok(relocation) = relocation else { return };
                         match entry(relocation.reloc) {
                             Some(Kind::Gdat) => to_slot += 1,
                             Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
@@ -77,7 +107,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                         calls += usize::from(is_call(relocation.reloc));
                         others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
                         has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
-                    }
+                    });
                     hops += usize::from(has_hop);
                 }
                 _ => {}

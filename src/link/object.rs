@@ -34,6 +34,25 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+    /// What the file's format calls the relocation at `index` of the section of relocations `section`, for failures:
+    /// `IMAGE_REL_ARM64_BRANCH26`, say. Nothing where it is called as its row is, which is the default.
+    fn relocation_name(&self, _section: usize, _index: usize) -> &'static str {
+        ""
+    }
+    /// Calls `visit` with the `count` relocations of the section of relocations `section`, in order, or with why one cannot
+    /// be read.
+    ///
+    /// Where they are no table but a stream (ELF, `SHT_CREL`), [`relocation`](Self::relocation) reads all that come before the
+    /// one, and here each is read once; nothing follows one that cannot be read. An object of such, or around one that may
+    /// be, has this of its own.
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        (0..count).for_each(|index| visit(self.relocation(section, index)));
+    }
     /// The index of the section that is member `index` of the group `section`.
     ///
     /// # Errors
@@ -45,10 +64,21 @@ pub trait Object<'data> {
 /// A section of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Section<'data> {
-    /// Its name.
+    /// Its name, as the file has it.
     pub name: &'data str,
+    /// The name of the output section that it goes to, where it is loaded.
+    pub output: &'data str,
+    /// Where it goes among the sections there: by the bytes of this, and where these are the same, as they come.
+    pub order: &'data str,
     /// What it is to the linker.
     pub kind: Kind<'data>,
+}
+
+impl<'data> Section<'data> {
+    /// A section that goes to the output section of its own name, as it comes.
+    pub const fn new(name: &'data str, kind: Kind<'data>) -> Self {
+        Self { name, output: name, order: "", kind }
+    }
 }
 
 /// What a section is to the linker.
@@ -210,7 +240,8 @@ pub enum Origin {
     /// Nothing: it is an address.
     #[default]
     Zero,
-    /// The symbol of this index in the same object (Mach-O, `ARM64_RELOC_SUBTRACTOR`).
+    /// The symbol of this index in the same object, where a row measures from its place: that is it instead (Mach-O,
+    /// `ARM64_RELOC_SUBTRACTOR`).
     Symbol(usize),
     /// The first byte of the output section that holds the target (COFF, `IMAGE_REL_ARM64_SECREL`).
     Section,

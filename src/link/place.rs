@@ -28,12 +28,14 @@ impl<'data> Layout<'_, 'data> {
     }
 
     /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` cells.
-    pub(super) fn reserve(&mut self, slots: usize, cells: usize) {
-        for (number, size) in [(GOT, slots * 8), (PLT, cells * CELL)] {
+    pub(super) fn reserve(&mut self, slots: usize, cells: usize) -> Result<(), Fatal> {
+        for (number, size) in [(GOT, slots.checked_mul(8)), (PLT, cells.checked_mul(CELL))] {
+            let size = size.ok_or(Cause::TooBig)?;
             if let Some(output) = self.table.get_mut(number) {
                 output.size = size as u64;
             }
         }
+        Ok(())
     }
 
     /// Gives every output section its address: a pinned one its own, the others one run for each protection, where
@@ -57,6 +59,10 @@ impl<'data> Layout<'_, 'data> {
             let own = if has_own { self.plt().size } else { 0 };
             lined_up.size = lined_up.size.checked_add(own).ok_or(Cause::TooBig)?;
             let spare = if prot == Prot::ReadExec { spare } else { 0 };
+            if spare > 0 {
+                // From where there may be veneers on.
+                lined_up.size = lined_up.size.checked_next_multiple_of(CELL as u64).ok_or(Cause::TooBig)?;
+            }
             lined_up.most = lined_up.size.checked_add(spare).ok_or(Cause::TooBig)?;
             if let Some(request) = requests.get_mut(count).filter(|_| lined_up.most > 0) {
                 *request = lined_up;
@@ -175,7 +181,9 @@ impl<'data> Layout<'_, 'data> {
             let Some(output) = table.get_mut(number as usize).filter(waits) else { continue };
             let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
             output.addr = Addr::new(offset);
-            request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+            if output.size > 0 {
+                request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+            }
             request.align = request.align.max(output.align);
         }
         Ok(request)
@@ -194,6 +202,11 @@ impl<'data> Layout<'_, 'data> {
             for (a, one) in (0..b).zip(self.segments()) {
                 if overlap((one.addr, one.size), (two.addr, two.size)) {
                     report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
+                }
+            }
+            for kept in self.outputs().iter().filter(|output| output.is_in_place()) {
+                if overlap((kept.addr, kept.size), (two.addr, two.size)) {
+                    report.failure(Failure::of("", Cause::Overlap(kept.name, self.first_in(b, two))));
                 }
             }
         }

@@ -30,6 +30,9 @@ pub struct Plan<'t, 'data, O> {
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
     pub(super) endian: Endian,
+    /// Records of the GOT's ledger that are counted, and how many output sections were to be pinned.
+    pub(super) slots: usize,
+    pub(super) pins: usize,
     pub(super) summary: Summary,
 }
 
@@ -79,7 +82,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
-        let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
+        let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
+        layout.in_place = options.in_place;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
         symbols.place_common(&mut layout)?;
@@ -98,8 +102,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
-        counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
-        layout.reserve(counts.slots, counts.cells);
+        let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
+        counts.cells = counts.cells.saturating_add(isles.len().saturating_sub(1).saturating_mul(each));
+        if isles.len() == 1 {
+            let all = isles.limit(counts.cells.saturating_add(counts.spare));
+            counts.cells = counts.cells.min(all);
+            counts.spare = all - counts.cells;
+        }
+        layout.reserve(counts.slots, counts.cells)?;
         if isles.len() > 1 {
             layout.part(inputs, firsts, &mut isles)?;
         }
@@ -110,7 +120,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
-        let mut plan = Self { inputs, firsts, symbols, layout, router, endian, summary: Summary::default() };
+        let (slots, pins) = (counts.slots, options.pins.len());
+        let mut plan =
+            Self { inputs, firsts, symbols, layout, router, endian, slots, pins, summary: Summary::default() };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
@@ -123,6 +135,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report);
+        if plan.router.isles.is_short() {
+            return Err(Cause::Table("veneers").into());
+        }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
         plan.count();
@@ -137,6 +152,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// Routes every relocation, and checks that it fits what it is given.
     fn check(&mut self, report: &mut Report<'_>) {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
+        let (mut affected, mut last) = (0, None);
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             summary.relocations += 1;
@@ -144,6 +160,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             // What reads text that is not to be read was reported.
             if router.policy.execute_only && reads_text(&reference, layout) {
                 return;
+            }
+            // Twice for one place is once.
+            if router.is_affected(&reference) && last.replace(reference.place) != Some(reference.place) {
+                affected += 1;
             }
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
@@ -154,9 +174,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                     let cause = Cause::Stranded(error, Stranded::Room { given, most });
                     site.report(cause, inputs, symbols, report);
                 }
+                // Said once, of the table.
+                Err(_) if router.isles.is_short() => {}
                 Err(cause) => site.report(cause, inputs, symbols, report),
             }
         });
+        self.check_unrelated(affected, report);
     }
 
     /// Counts what was made.
@@ -204,7 +227,7 @@ fn check_one(
             reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
         }
         // Of an instruction that the relocation may not change, nothing else is said.
-        Ok(Action::Replace(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
+        Ok(Action::Replace(_) | Action::Adr(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
             reloc.read(raw, place).map_err(|reason| refuse(None, reason))?;
         }
         Err(_) => {}

@@ -37,7 +37,9 @@ pub(super) struct Reference<'a> {
     pub(super) addr: Addr,
     /// `A`.
     pub(super) addend: i64,
-    /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
+    /// The object's bytes from the place on to the end of the section.
+    pub(super) code: &'a [u8],
+    /// `S` is measured from a section's start, or from a symbol: the row is for that, whatever else it is for.
     pub(super) is_measured: bool,
 }
 
@@ -50,6 +52,8 @@ pub(super) enum Action {
     Lead(Addr, Remedy),
     /// The instruction, which the relocation may change, is replaced by this one.
     Replace(u32),
+    /// The same, by an `ADR` that makes the page of an `ADRP`.
+    Adr(u32),
     /// The same, by a branch to a detour.
     Detour(u32),
 }
@@ -76,8 +80,11 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, place, target, addend, .. } = *reference;
-        if refers_to_nothing(reloc, target) {
-            return Ok(to_nothing(reference, raw));
+        if !reference.is_measured && refers_to_nothing(reloc, target) {
+            return match to_nothing(reference, raw) {
+                Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),
+                action => Ok(action),
+            };
         }
         if through_slot(reloc, target, addend, self.policy) {
             let slot = self.slot(reference)?;
@@ -89,6 +96,9 @@ impl Router<'_> {
             };
         }
         let value = self.value(reference)?;
+        if self.is_affected(reference) {
+            return self.mend(reference, value, raw);
+        }
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
         match reloc.remedy() {
             Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {

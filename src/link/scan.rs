@@ -10,9 +10,9 @@ use super::route::{Reference, is_within, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, State};
 use super::walk::for_each_relocation;
-use super::{Input, Report};
+use super::{Input, Report, erratum};
 use crate::addr::Addr;
-use crate::arena::Prot;
+use crate::arena::{Prot, Reach};
 use crate::got::Kind;
 use crate::reloc::{Reloc, Remedy};
 use core::mem::replace;
@@ -59,8 +59,10 @@ pub(super) fn scan<'data, O: Object<'data>>(
                 if policy.execute_only && reads_text(&reference, layout) {
                     return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
                 }
-                let remedy =
-                    reloc.remedy().filter(|&remedy| policy.allows(remedy) && !refers_to_nothing(reloc, target));
+                let may_be_affected = policy.erratum_843419 && erratum::may_be_affected(&reference);
+                let is_to_something = may_be_affected || !refers_to_nothing(reloc, target);
+                let remedy = reloc.remedy().filter(|&remedy| policy.allows(remedy) && is_to_something);
+                let reach = if may_be_affected { erratum::REACH } else { reloc.reach() };
                 let lies = spans.lies(&reference, layout);
                 let Some(target) = symbols.get_mut(number as usize) else { return };
                 counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
@@ -85,14 +87,14 @@ pub(super) fn scan<'data, O: Object<'data>>(
                     Remedy::Detour => 2,
                 };
                 match lies {
-                    Lies::At(distance) if reloc.reach().covers(distance) => return,
-                    Lies::About(distance) if covers(reloc, distance) => {
+                    Lies::At(distance) if reach.covers(distance) => return,
+                    Lies::About(distance) if covers(reach, distance) => {
                         // While the islands have no sizes, a hop may be made for it.
                         counts.cells += if remedy == Remedy::Hop { cells } else { 0 };
                         return;
                     }
-                    Lies::InText(span) if reloc.reach().spans(span) => return,
-                    Lies::Beside(span) if reloc.reach().spans(span) => counts.spare += cells,
+                    Lies::InText(span) if reach.spans(span) => return,
+                    Lies::Beside(span) if reach.spans(span) => counts.spare += cells,
                     _ => counts.cells += cells,
                 }
                 if remedy == Remedy::Hop {
@@ -190,10 +192,9 @@ impl Spans {
     }
 }
 
-/// Whether `reloc` reaches a target so far away with islands between.
-fn covers(reloc: Reloc, distance: i64) -> bool {
+/// Whether `reach` covers a target so far away with islands between.
+fn covers(reach: Reach, distance: i64) -> bool {
     let span = with_islands(distance.unsigned_abs()).try_into().unwrap_or(i64::MAX);
-    let reach = reloc.reach();
     reach.covers(span) && reach.covers(-span)
 }
 

@@ -2,6 +2,7 @@
 
 use super::Needs;
 use super::isles::Isle;
+use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Tables, Target};
 use crate::{got, veneer};
 use std::{vec, vec::Vec};
@@ -15,6 +16,7 @@ pub struct Storage<'data> {
     names: Vec<u32>,
     output_names: Vec<u32>,
     groups: Vec<u32>,
+    ordered: Vec<Ordered<'data>>,
     outputs: Vec<Output<'data>>,
     segments: Vec<Segment>,
     slots: Vec<got::Entry>,
@@ -32,6 +34,7 @@ impl<'data> Storage<'data> {
             names: vec![0; needs.names],
             output_names: vec![0; needs.output_names],
             groups: vec![0; needs.groups],
+            ordered: vec![Ordered::default(); needs.ordered],
             outputs: vec![Output::default(); needs.outputs],
             segments: vec![Segment::default(); needs.segments],
             slots: vec![got::Entry::default(); needs.slots],
@@ -49,6 +52,7 @@ impl<'data> Storage<'data> {
             names: &mut self.names,
             output_names: &mut self.output_names,
             groups: &mut self.groups,
+            ordered: &mut self.ordered,
             outputs: &mut self.outputs,
             segments: &mut self.segments,
             slots: &mut self.slots,

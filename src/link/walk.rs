@@ -16,7 +16,12 @@ use crate::reloc::Reloc;
 /// A relocation, where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'data> {
-    pub(super) input: &'data str,
+    /// The object's place among the inputs, and its name.
+    object: usize,
+    input: &'data str,
+    /// The section of relocations that it is in, and its index there.
+    table: usize,
+    index: usize,
     pub(super) first: First,
     pub(super) section: Section<'data>,
     /// The number of the section among those of all objects.
@@ -34,20 +39,31 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     firsts: &[First],
     mut visit: impl FnMut(Result<&Site<'data>, (&'data str, ObjectError)>),
 ) {
-    for (Input { name: input, object }, &first) in inputs.iter().zip(firsts) {
-        for table in 0..object.section_count() {
-            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = object.section(table) else { continue };
-            let Ok(section) = object.section(of) else { continue };
+    for (object, (&Input { name: input, object: ref file }, &first)) in inputs.iter().zip(firsts).enumerate() {
+        for table in 0..file.section_count() {
+            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = file.section(table) else { continue };
+            let Ok(section) = file.section(of) else { continue };
             let Some(content) = section.kind.content() else { continue };
             let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
             let number = (first.section + of) as u32;
-            let endian = object.endian();
-            for index in 0..count {
-                match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
-                    Err(error) => visit(Err((input, error))),
-                }
-            }
+            let endian = file.endian();
+            let mut index = 0;
+            file.for_each_relocation(table, count, &mut |relocation| {
+                let site = relocation.map(|relocation| Site {
+                    object,
+                    input,
+                    table,
+                    index,
+                    first,
+                    section,
+                    number,
+                    bytes,
+                    endian,
+                    relocation,
+                });
+                visit(site.as_ref().map_err(|error| (input, *error)));
+                index += 1;
+            });
         }
     }
 }
@@ -62,7 +78,10 @@ impl<'data> Site<'data> {
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
-    ) -> Result<Reference<'s>, Option<Cause<'static>>> {
+    ) -> Result<Reference<'s>, Option<Cause<'static>>>
+    where
+        'data: 's,
+    {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         if reloc == Reloc::NONE {
             return Err(None);
@@ -85,7 +104,7 @@ impl<'data> Site<'data> {
             State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_measured = origin == Origin::Section;
+        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
         let is_thread_local = match target.state {
             State::Defined => layout.is_thread_local(target.section),
             State::TlsBase => true,
@@ -104,7 +123,7 @@ impl<'data> Site<'data> {
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
-        let addr = self.measured(addr, origin, target, symbols, layout)?;
+        let addr = self.measured(addr, place, target, symbols, layout)?;
         let Self { first: First { base, got, .. }, number: section, .. } = *self;
         let isle = layout.isle_after(section);
         let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
@@ -121,19 +140,21 @@ impl<'data> Site<'data> {
             number,
             addr,
             addend,
+            code: usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default(),
             is_measured,
         })
     }
 
-    /// `addr`, which is the target's, measured from `origin`.
+    /// `addr`, which is the target's, measured from the origin of the relocation at `place`.
     fn measured(
         &self,
         addr: Addr,
-        origin: Origin,
+        place: Addr,
         target: &Target,
         symbols: &Symbols<'_>,
         layout: &Layout<'_, 'data>,
     ) -> Result<Addr, Option<Cause<'static>>> {
+        let origin = self.relocation.origin;
         let from = match origin {
             Origin::Zero => return Ok(addr),
             Origin::Symbol(index) => {
@@ -141,7 +162,8 @@ impl<'data> Site<'data> {
                 if !other.has_addr() {
                     return Err(Some(Cause::Undefined));
                 }
-                other.addr
+                // Its row will take the place off.
+                Addr::new(other.addr.distance_from(place).cast_unsigned())
             }
             Origin::Image => layout.image,
             Origin::Section | Origin::Number => {
@@ -174,7 +196,9 @@ impl<'data> Site<'data> {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
         };
-        report.failure(Failure { object: self.input, place, symbol, cause });
+        let object = inputs.get(self.object).map(|input| &input.object);
+        let relocation = object.map_or("", |object| object.relocation_name(self.table, self.index));
+        report.failure(Failure { object: self.input, place, relocation, symbol, cause });
     }
 }
 

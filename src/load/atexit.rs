@@ -71,7 +71,7 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
             (Self::Atexit(_), 1) => Kind::Relocations { of: 0, count: RELOCATIONS.len() },
             (Self::Atexit(_), _) => return Err(Part::Section(index).error(Problem::Index)),
         };
-        Ok(Section { name: ".text", kind })
+        Ok(Section::new(".text", kind))
     }
 
     fn symbol_count(&self) -> usize {
@@ -96,6 +96,25 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         }
         let found = RELOCATIONS.get(index).ok_or(Part::Relocation(section, index).error(Problem::Index));
         found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0, origin: Origin::Zero })
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        match self {
+            Self::Given(object) => object.relocation_name(section, index),
+            Self::Atexit(_) => "",
+        }
+    }
+
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        match self {
+            Self::Given(object) => object.for_each_relocation(section, count, visit),
+            Self::Atexit(_) => (0..count).for_each(|index| visit(self.relocation(section, index))),
+        }
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

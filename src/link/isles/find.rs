@@ -23,12 +23,13 @@ impl<'t> Isles<'t> {
         cells: &'t mut [Cell],
         layout: &mut Layout<'_, '_>,
     ) -> Result<Self, Fatal> {
-        let mut isles = Self { table, len: 0, cells, pass: Pass::Settle };
+        let mut isles = Self { table, len: 0, cells, pass: Pass::Settle, most: 0, is_limited: false, is_short: false };
         isles.push(PLT as u32)?;
         if let Some(plt) = isles.table.first_mut() {
             plt.is_wide = true;
         }
-        for section in 0..layout.placed.len() as u32 {
+        for step in 0..layout.steps() {
+            let Some(section) = layout.at_step(step) else { continue };
             let Some(placed) = layout.placed.get_mut(section as usize) else { continue };
             let output = layout.table.get_mut(placed.output as usize);
             let Some(output) = output.filter(|output| output.prot == Prot::ReadExec) else { continue };
@@ -52,6 +53,9 @@ impl<'t> Isles<'t> {
             let Some(&output) = layout.table.get(number as usize).filter(|output| output.last != NONE) else {
                 continue;
             };
+            if output.is_in_place() {
+                continue;
+            }
             if output.is_pinned {
                 isles.put(layout, output.last, number, true)?;
                 continue;
@@ -111,7 +115,7 @@ impl<'t> Isles<'t> {
 }
 
 /// Whether input sections of an executable output section may move apart: code runs on from one piece of `.init` and `.fini` into the
-/// next.
+/// next, and what lies in its object does not move.
 fn may_part(output: &Output<'_>) -> bool {
-    !matches!(output.name, ".init" | ".fini")
+    !matches!(output.name, ".init" | ".fini") && !output.is_in_place()
 }
