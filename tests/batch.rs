@@ -12,7 +12,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 use static_assertions::const_assert_eq;
 
 const_assert_eq!(size_of::<Fixup>(), 16);
-const_assert_eq!(size_of::<Block>(), 1024);
+const_assert_eq!(size_of::<Block>(), 2048);
 const_assert_eq!(size_of::<PatchError>(), 48);
 const_assert_eq!(size_of::<Result<(), PatchError>>(), 48);
 
@@ -32,7 +32,7 @@ impl Scene {
         // An eighth of the sections are not aligned.
         let misaligned = if u8::arbitrary(g) < 32 { u64::arbitrary(g) & 7 } else { 0 };
         let addr = Addr::new(u64::arbitrary(g) & !7 | misaligned);
-        let count = pick(g, &[1, 2, 7, 40, 200]);
+        let count = pick(g, &[1, 2, 7, 40, 400]);
         let mut scene = Self { bytes: Vec::new(), addr, endian: endian(g), fixups: Vec::new() };
         for _ in 0..count {
             let reloc = pick(g, &kinds);
@@ -181,7 +181,7 @@ law!(one_at_a_time: Scene::heaped, |scene| {
 });
 
 law!(kind_by_kind: Scene::apart, |scene| {
-    let mut batch = Batch::new(vec![Block::EMPTY; 8]);
+    let mut batch = Batch::new(vec![Block::EMPTY; 7]);
     for &(offset, reloc, value) in &scene.fixups {
         let answer = batch.push(offset as u32, reloc, value);
         if !reloc.takes().takes(value) {

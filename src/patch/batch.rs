@@ -1,7 +1,7 @@
 //! Relocations recorded kind by kind, as an assembler can that knows the kind of each: the least to read, and none to decode.
 //!
 //! ```text
-//! blocks   | CALL26  84 sites | ADRP  84 sites | ADD  17 sites | CALL26  5 sites | free ...    1024 bytes each
+//! blocks   | CALL26 168 sites | ADRP 168 sites | ADD  17 sites | CALL26  5 sites | free ...    2048 bytes each
 //! block    | value: u64 | value | ...          | offset: u32 | offset | ...      | kind |       12 bytes a site
 //! ```
 //!
@@ -12,7 +12,7 @@ use super::places::Sites;
 use crate::reloc::{Class, Reloc, Value};
 use core::fmt;
 
-/// The storage of [`Block::SITES`] relocations of one kind, opaque; 1024 bytes.
+/// The storage of [`Block::SITES`] relocations of one kind, opaque; 2048 bytes.
 ///
 /// Begin with [`Block::EMPTY`]; a [`Batch`] empties its storage before use, whatever it held.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,11 @@ pub struct Block {
     low: u8,
 }
 
-const _: () = assert!(size_of::<Block>() == 1024);
+const _: () = assert!(size_of::<Block>() == 2048);
 
 impl Block {
     /// Relocations in a block.
-    pub const SITES: usize = 84;
+    pub const SITES: usize = 168;
 
     /// An unused block.
     pub const EMPTY: Self = Self::of(Reloc::NONE);

@@ -109,7 +109,7 @@ impl Section<'_> {
 
     #[inline(never)]
     fn patch_low_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        self.patch_fitting(places, recipe.low(), |recipe, word| recipe.fits(word, false))
+        self.patch_fitting(places, recipe.low_form(), |recipe, word| recipe.fits(word, false))
     }
 
     #[inline(never)]

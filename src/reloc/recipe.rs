@@ -151,9 +151,9 @@ pub(crate) enum Shape {
     Other,
     /// Eight bytes of data: all of `X`.
     Number,
-    /// A word that takes some bits of the value, not measured from the place; what words fit, a [`Pattern`] tells.
+    /// A word that takes some bits of any value, not measured from the place; what words fit, a [`Pattern`] tells.
     Low,
-    /// The same, but only the table of [`Form`] tells.
+    /// A word that takes some bits of the value, not measured from the place; what words fit, only the table of [`Form`] tells.
     LowForm,
     /// A word that takes some bits of the distance from the place; what words fit, a pattern tells.
     Near,
@@ -170,7 +170,7 @@ impl Recipe {
         }
         match (self, self.pattern().is_some()) {
             (Self { is_wide: true, .. }, _) => Shape::Number,
-            (Self { origin: 0, bias: 0, spread: 1, .. }, true) => Shape::Low,
+            (Self { origin: 0, bias: 0, outside: 0, spread: 1, .. }, true) => Shape::Low,
             (Self { origin: 0, bias: 0, spread: 1, .. }, false) => Shape::LowForm,
             (Self { origin: u64::MAX, spread: 1, .. }, true) => Shape::Near,
             (_, true) => Shape::Word,
@@ -212,9 +212,15 @@ impl Recipe {
         Self { origin: u64::MAX, spread: 1, field: u64::MAX, picked: !self.keep as u64, ..self.word() }
     }
 
+    /// The same for [`Shape::LowForm`].
+    #[inline(always)]
+    pub(crate) const fn low_form(&self) -> Self {
+        Self { origin: 0, bias: 0, spread: 1, field: u64::MAX, ..self.word() }
+    }
+
     /// The same for [`Shape::Low`].
     #[inline(always)]
     pub(crate) const fn low(&self) -> Self {
-        Self { origin: 0, bias: 0, spread: 1, field: u64::MAX, ..self.word() }
+        Self { outside: 0, ..self.low_form() }
     }
 }
