@@ -3,8 +3,8 @@
 use crate::drain;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment, Taken, Zone, Zones};
 use aarch64_reloc::insn::{self, Hw, Reg};
-use aarch64_reloc::patch::{Batch, BatchError, Block, Endian, Fixup, PatchError, Room, Section};
-use aarch64_reloc::{Addr, Reason, Reloc, Value};
+use aarch64_reloc::patch::{Batch, BatchError, Endian, Fixup, PatchError, Room, Section};
+use aarch64_reloc::{Addr, Reason, Reloc, Value, patch};
 use core::hint::black_box;
 use core::ops::RangeInclusive;
 
@@ -88,7 +88,7 @@ pub fn prove_patch_all(section: &mut Section<'_>, fixups: &[Fixup], offset: u32,
 #[unsafe(no_mangle)]
 pub fn prove_patch_batch(
     section: &mut Section<'_>,
-    blocks: &mut [Block],
+    blocks: &mut [patch::Block],
     offset: u32,
     reloc: Reloc,
     value: Value,
