@@ -129,7 +129,7 @@ impl<'a> Job<'a> {
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
-        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
+        let plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
             Ok(plan) => plan,
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
         if entry.is_some() && start.is_none() {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
-        let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
+        let bytes = emit::executable(&plan, start, self.options.emit_relocs)?;
         if !self.options.map {
             run::tell(&plan.summary());
         }
@@ -200,6 +200,15 @@ impl<'data> Object<'data> for AnyObject<'data> {
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
+    }
+
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.get().for_each_relocation(section, count, visit);
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

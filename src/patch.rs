@@ -96,6 +96,20 @@ impl<'a> Section<'a> {
         Self { bytes: self.bytes.get_mut(..len).unwrap_or_default(), ..self }
     }
 
+    /// The bytes before `offset`, and those from there on; all are before it where there are no more.
+    pub fn split_at(self, offset: usize) -> (Self, Self) {
+        let Self { bytes, addr, endian } = self;
+        let (low, high) = bytes.split_at_mut(offset.min(bytes.len()));
+        let above = addr.at(low.len());
+        (Self { bytes: low, addr, endian }, Self { bytes: high, addr: above, endian })
+    }
+
+    /// The same bytes from `offset` on, for a while.
+    #[cfg(feature = "link")]
+    pub(crate) fn part(&mut self, offset: usize) -> Option<Section<'_>> {
+        Some(Section { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
+    }
+
     /// The bytes as they are now.
     pub fn bytes(&self) -> &[u8] {
         self.bytes

@@ -133,7 +133,7 @@ fn link_objects(inputs: &[Input<'_, Elf<'_>>], len: usize) -> bool {
     let tls = Tls::Static { resolver: "bump" };
     // Nothing runs, so nobody calls a resolver.
     let options = Options { policy: Policy { resolvers: true, ..Policy::ALL }, tls, ..Options::default() };
-    let Ok(mut plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
+    let Ok(plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return false;
     };

@@ -211,7 +211,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         each(place),
         report,
     );
-    let mut plan = match plan {
+    let plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
             assert_eq!(count, failures.len());

@@ -57,6 +57,15 @@ impl<'data> Object<'data> for Start<'data> {
         self.object.relocation(section, index)
     }
 
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.object.for_each_relocation(section, count, visit);
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         self.object.member(section, index)
     }

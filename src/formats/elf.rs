@@ -200,6 +200,15 @@ impl<'data> Object<'data> for Elf<'data> {
         self.file.relocation(section, index)
     }
 
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        self.file.for_each_relocation(section, count, visit);
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         let refuse = |problem| Part::Section(section).error(problem);
         let words = self.file.content(&self.file.header(section)?).map_err(refuse)?;

@@ -159,6 +159,31 @@ impl<'data> File<'data> {
         }
     }
 
+    /// Calls `visit` with the `count` relocations of section `section`, in order, or with why one cannot be read.
+    pub(super) fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        let rela = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
+        let entries = rela.and_then(|header| self.content(&header).ok()).map_or(&[][..], |bytes| bytes.as_chunks().0);
+        for (index, entry) in (0..count).zip(entries) {
+            visit(self.translate(section, index, self.rela(entry)));
+        }
+        (entries.len()..count).for_each(|index| visit(self.relocation(section, index)));
+    }
+
+    /// The entry that is these bytes.
+    fn rela(&self, bytes: &[u8; ENTRY_SIZE as usize]) -> Rela {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+            if self.order.is_big() { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+        };
+        let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
+        Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend }
+    }
+
     /// The addend that section `of` holds at the place of `relocation`.
     fn implicit_addend(&self, of: usize, relocation: &Relocation) -> Option<i64> {
         let header = self.header(of).ok().filter(|header| header.sh_type != abi::SHT_NOBITS)?;

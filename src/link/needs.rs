@@ -3,7 +3,7 @@
 use super::Input;
 use super::indirect::CELLS;
 use super::isles::STRIDE;
-use super::kinds::{entry, is_call, is_near_slot, slots};
+use super::kinds::{facts, slots};
 use super::object::{self, Binding, Definition, Object};
 use crate::arena::Prot;
 use crate::got::Kind;
@@ -34,6 +34,8 @@ pub struct Needs {
     pub islands: usize,
     /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
+    /// Records in [`Tables::fixups`](super::Tables::fixups).
+    pub fixups: usize,
 }
 
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
@@ -67,17 +69,20 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
                 Ok(object::Kind::Group { .. }) => needs.groups += 2,
                 Ok(object::Kind::Relocations { count, .. }) => {
                     let mut has_hop = false;
-                    for relocation in (0..count).filter_map(|index| object.relocation(section, index).ok()) {
-                        match entry(relocation.reloc) {
+                    object.for_each_relocation(section, count, &mut |relocation| {
+                        let Ok(relocation) = relocation else { return };
+                        let facts = facts(relocation.reloc);
+                        match facts.entry {
                             Some(Kind::Gdat) => to_slot += 1,
                             Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
                             None => {}
                         }
-                        near += usize::from(is_near_slot(relocation.reloc));
-                        calls += usize::from(is_call(relocation.reloc));
-                        others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
-                        has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
-                    }
+                        near += usize::from(facts.is_near_slot);
+                        calls += usize::from(facts.is_call);
+                        others += usize::from(facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer));
+                        has_hop |= facts.remedy == Some(Remedy::Hop);
+                    });
+                    needs.fixups = needs.fixups.saturating_add(count);
                     hops += usize::from(has_hop);
                 }
                 _ => {}

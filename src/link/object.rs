@@ -34,6 +34,20 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+    /// Calls `visit` with the `count` relocations of the section of relocations `section`, in order, or with why one cannot
+    /// be read.
+    ///
+    /// Where they are no table but a stream (ELF, `SHT_CREL`), [`relocation`](Self::relocation) reads all that come before the
+    /// one, and here each is read once; nothing follows one that cannot be read. An object of such, or around one that may
+    /// be, has this of its own.
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        (0..count).for_each(|index| visit(self.relocation(section, index)));
+    }
     /// The index of the section that is member `index` of the group `section`.
     ///
     /// # Errors

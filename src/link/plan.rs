@@ -9,13 +9,14 @@ use super::rescue::Stranded;
 use super::route::{Action, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
-use super::tables::{First, Tables};
+use super::policy::Tags;
+use super::tables::{First, NONE, Run, Tables};
 use super::tls::{Threads, Tls};
-use super::walk::{Site, for_each_relocation};
+use super::walk::{Site, Table};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::{Endian, PatchError};
+use crate::patch::{Endian, Fixup, PatchError};
 use crate::reloc::{Reason, Value};
 use crate::veneer::{Purpose, VeneerError};
 
@@ -29,6 +30,8 @@ pub struct Plan<'t, 'data, O> {
     pub(super) symbols: Symbols<'t>,
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
+    /// What is to be done, run by run ([`Run`]).
+    pub(super) fixups: &'t mut [Fixup],
     pub(super) endian: Endian,
     pub(super) summary: Summary,
 }
@@ -85,13 +88,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place_common(&mut layout)?;
         symbols.resolve(inputs, &layout, resolve);
 
+        symbols.find_plain(&layout);
         layout.mark(options.pins);
-        let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
+        let near = bases::assign(inputs, firsts, &mut symbols, &layout, policy);
         let indirect = indirect::count(inputs, &symbols, policy, report);
-        counts.slots += near_slots + indirect.slots;
-        counts.cells += indirect.cells;
+        counts.slots += near.slots + indirect.slots;
+        counts.cells += near.cells + indirect.cells;
         if counts.has_pairs {
             // A pair begins at an even slot, so one may be left over.
             counts.slots = counts.slots.next_multiple_of(2);
@@ -110,7 +114,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
-        let mut plan = Self { inputs, firsts, symbols, layout, router, endian, summary: Summary::default() };
+        let fixups = tables.fixups;
+        let mut plan = Self { inputs, firsts, symbols, layout, router, fixups, endian, summary: Summary::default() };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
@@ -122,7 +127,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
-        plan.check(report);
+        plan.check(report)?;
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
         plan.count();
@@ -134,29 +139,59 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         Threads::new(tls, self.layout.template(), |name| self.find(name))
     }
 
-    /// Routes every relocation, and checks that it fits what it is given.
-    fn check(&mut self, report: &mut Report<'_>) {
-        let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
-        for_each_relocation(inputs, firsts, |site| {
-            let Ok(site) = site else { return };
-            summary.relocations += 1;
-            let Ok(reference) = site.reference(symbols, layout) else { return };
-            // What reads text that is not to be read was reported.
-            if router.policy.execute_only && reads_text(&reference, layout) {
-                return;
-            }
-            let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
-            match check_one(site, &reference, router, &begins) {
-                Ok(action) => summary.rungs.count(reference.reloc, action),
-                Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
-                    if let Some((given, most)) = layout.shortage() =>
-                {
-                    let cause = Cause::Stranded(error, Stranded::Room { given, most });
+    /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
+    fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let Self { inputs, firsts, symbols, layout, router, fixups, summary, .. } = self;
+        let (inputs, firsts) = (*inputs, &**firsts);
+        let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
+        let mut next = 0_usize;
+        for (input, first) in inputs.iter().zip(firsts) {
+            for index in 0..input.object.section_count() {
+                let Some(table) = Table::new(input, first, index, layout) else { continue };
+                let run = next;
+                table.for_each(|site| {
+                    let Ok(site) = site else { return };
+                    summary.relocations += 1;
+                    let Ok(reference) = site.reference(symbols, layout) else { return };
+                    // What reads text that is not to be read was reported.
+                    if router.policy.execute_only && reads_text(&reference, layout) {
+                        return;
+                    }
+                    let done = match check_direct(site, &reference, router) {
+                        Some(value) => Ok(Action::Patch(value)),
+                        None => check_one(site, &reference, router, &begins),
+                    };
+                    let fixup = done.and_then(|action| {
+                        summary.rungs.count(reference.facts, action);
+                        action.fixup(site.relocation.offset, reference.reloc)
+                    });
+                    if let (Ok(action), true) = (done, reference.has_own_slot()) {
+                        symbols.note_slot(reference.number, action, router);
+                    }
+                    let cause = match fixup {
+                        Ok(fixup) => {
+                            if let Some(place) = fixups.get_mut(next) {
+                                *place = fixup;
+                            }
+                            next += 1;
+                            return;
+                        }
+                        Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
+                            if let Some((given, most)) = layout.shortage() =>
+                        {
+                            Cause::Stranded(error, Stranded::Room { given, most })
+                        }
+                        Err(cause) => cause,
+                    };
                     site.report(cause, inputs, symbols, report);
-                }
-                Err(cause) => site.report(cause, inputs, symbols, report),
+                });
+                let (first_fixup, count) = (u32::try_from(run), u32::try_from(next - run));
+                let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Cause::TooBig.into()) };
+                let run = Run { of: table.number, first: first_fixup, count };
+                layout.note_run(first.section + index, run);
             }
-        });
+        }
+        if next > fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
     }
 
     /// Counts what was made.
@@ -184,9 +219,28 @@ fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut 
     endian
 }
 
+/// What most references are given: their target, or the slot of it that is known. `None` where that does not fit, or it may
+/// have to be something else.
+#[inline]
+fn check_direct<'data, O: Object<'data>>(
+    site: &Site<'_, '_, 'data, O>,
+    reference: &Reference<'_>,
+    router: &Router<'_>,
+) -> Option<Value> {
+    let Reference { reloc, facts, place, target, addr, addend, .. } = *reference;
+    let value = if target.is_plain && facts.is_plain && router.policy.tags == Tags::Keep {
+        Value::Addr(addr.plus(addend))
+    } else if reference.has_own_slot() && target.slot != NONE {
+        Value::Slot(router.got.slot(target.slot))
+    } else {
+        return None;
+    };
+    reloc.apply(site.raw()?, place, value).ok().map(|_| value)
+}
+
 /// Checks that `reference` fits what it is given.
-fn check_one(
-    site: &Site<'_>,
+fn check_one<'data, O: Object<'data>>(
+    site: &Site<'_, '_, 'data, O>,
     reference: &Reference<'_>,
     router: &mut Router<'_>,
     begins: &dyn Fn(&Reference<'_>) -> Option<u32>,

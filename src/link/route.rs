@@ -3,7 +3,7 @@
 use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
-use super::kinds::{Base, got_offset, is_call, is_near_slot};
+use super::kinds::{Base, Facts, got_offset};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
@@ -12,12 +12,14 @@ use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
 use crate::insn::{self, Hw};
+use crate::patch::Fixup;
 use crate::reloc::{Class, Reloc, Remedy, Slot, Value};
 
 /// A relocation, with its target found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reference<'a> {
     pub(super) reloc: Reloc,
+    pub(super) facts: &'static Facts,
     /// `P`.
     pub(super) place: Addr,
     /// The number of the input section that holds the place, and of the island right after it, or
@@ -41,6 +43,13 @@ pub(super) struct Reference<'a> {
     pub(super) is_measured: bool,
 }
 
+impl Reference<'_> {
+    /// Whether it is given the slot that is the same for all objects.
+    pub(super) fn has_own_slot(&self) -> bool {
+        self.facts.is_slot && self.base == 0 && self.addend == 0
+    }
+}
+
 /// What is done at the place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
@@ -52,6 +61,18 @@ pub(super) enum Action {
     Replace(u32),
     /// The same, by a branch to a detour.
     Detour(u32),
+}
+
+impl Action {
+    /// What is to be done at the byte `offset` of a section.
+    pub(super) fn fixup(self, offset: u64, reloc: Reloc) -> Result<Fixup, Cause<'static>> {
+        let offset = u32::try_from(offset).map_err(|_| Cause::FarPlace)?;
+        Ok(match self {
+            Self::Patch(value) => Fixup::new(offset, reloc, value),
+            Self::Lead(to, _) => Fixup::new(offset, reloc, to),
+            Self::Replace(word) | Self::Detour(word) => Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into())),
+        })
+    }
 }
 
 /// The ledgers that references are routed through.
@@ -75,11 +96,11 @@ impl Router<'_> {
         raw: u64,
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
-        let Reference { reloc, place, target, addend, .. } = *reference;
+        let Reference { reloc, facts, place, target, addend, .. } = *reference;
         if refers_to_nothing(reloc, target) {
             return Ok(to_nothing(reference, raw));
         }
-        if through_slot(reloc, target, addend, self.policy) {
+        if through_slot(facts, target, addend, self.policy) {
             let slot = self.slot(reference)?;
             let direct = Value::Addr(reference.addr);
             return match self.call(reference, Value::Slot(slot), begins) {
@@ -90,7 +111,7 @@ impl Router<'_> {
         }
         let value = self.value(reference)?;
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
-        match reloc.remedy() {
+        match facts.remedy {
             Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {
                 _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
                 Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
@@ -136,9 +157,9 @@ impl Router<'_> {
 
     /// The slot of the symbol: the one near the object's base, where that is wanted or there; else the one of all.
     pub(super) fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
-        let &Reference { reloc, base, number, addr, .. } = reference;
+        let &Reference { facts, base, number, addr, .. } = reference;
         let near = bases::key(base, number);
-        let is_near = is_near_slot(reloc) || self.got.get(near, got::Kind::Gdat).is_some();
+        let is_near = facts.is_near_slot || self.got.get(near, got::Kind::Gdat).is_some();
         let key = if is_near { near } else { bases::key(0, number) };
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
@@ -152,8 +173,8 @@ impl Router<'_> {
 }
 
 /// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
-pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: Policy) -> bool {
-    is_call(reloc) && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
+pub(super) fn through_slot(facts: &Facts, target: &Target, addend: i64, policy: Policy) -> bool {
+    facts.is_call && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
 /// Whether the target is in the section of the place.

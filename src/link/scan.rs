@@ -2,17 +2,17 @@
 
 use super::error::{Cause, Failure};
 use super::isles::STRIDE;
-use super::kinds::{entry, is_near_slot, slots as slots_of};
+use super::kinds::{facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
 use super::object::Object;
 use super::policy::Policy;
 use super::route::{Reference, is_within, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, State};
-use super::walk::for_each_relocation;
+use super::tables::{First, State, Target};
+use super::walk::Table;
 use super::{Input, Report};
 use crate::addr::Addr;
-use crate::arena::Prot;
+use crate::arena::{Prot, Reach};
 use crate::got::Kind;
 use crate::reloc::{Reloc, Remedy};
 use core::mem::replace;
@@ -34,82 +34,149 @@ pub(super) struct Counts {
 /// whose conditional branches may not reach are told that they want an island.
 pub(super) fn scan<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
-    firsts: &[First],
+    firsts: &mut [First],
     symbols: &mut Symbols<'_>,
     layout: &mut Layout<'_, 'data>,
     policy: Policy,
     slots: usize,
     report: &mut Report<'_>,
 ) -> Counts {
-    let mut counts = Counts::default();
-    let mut has_module = false;
     let spans = Spans::of(layout, slots);
-    for_each_relocation(inputs, firsts, |site| {
-        let site = match site {
-            Ok(site) => site,
-            Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
-        };
-        match site.reference(symbols, layout) {
-            Ok(reference) => {
-                let Reference { reloc, base, number, target, addend, section, .. } = reference;
-                let through_slot = through_slot(reloc, target, addend, policy);
-                // A slot near another base than the first is counted already.
-                let entry = entry(reloc).filter(|_| !is_near_slot(reloc) || base == 0);
-                let entry = if through_slot { Some(Kind::Gdat) } else { entry };
-                if policy.execute_only && reads_text(&reference, layout) {
-                    return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
-                }
-                let remedy =
-                    reloc.remedy().filter(|&remedy| policy.allows(remedy) && !refers_to_nothing(reloc, target));
-                let lies = spans.lies(&reference, layout);
-                let Some(target) = symbols.get_mut(number as usize) else { return };
-                counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
-                match entry {
-                    // One for all.
-                    Some(Kind::Gldm) if replace(&mut has_module, true) => {}
-                    Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
-                    Some(kind) => counts.slots += target.count(kind),
-                    None => {}
-                }
-                if through_slot {
-                    // One veneer for all, but where there are several islands, or another slot near another base.
-                    if !replace(&mut target.veneer, true) || base > 0 || !spans.has_one_island {
-                        counts.cells += 2;
+    let mut scan = Scan { symbols, policy, spans, counts: Counts::default(), has_module: false };
+    for (input, first) in inputs.iter().zip(firsts) {
+        let mut has_near = false;
+        for index in 0..input.object.section_count() {
+            let Some(table) = Table::new(input, first, index, layout) else { continue };
+            let mut wants_island = false;
+            table.for_each(|site| match site {
+                Ok(site) => {
+                    has_near |= facts(site.relocation.reloc).is_near_slot;
+                    match site.reference(scan.symbols, layout) {
+                        Ok(reference) => match scan.wants(&reference, layout) {
+                            Ok(wants) => wants_island |= scan.count(&wants),
+                            Err(cause) => site.report(cause, inputs, scan.symbols, report),
+                        },
+                        Err(Some(cause)) => {
+                            let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
+                            let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
+                            if !scan.symbols.get_mut(own).is_some_and(again) {
+                                site.report(cause, inputs, scan.symbols, report);
+                            }
+                        }
+                        Err(None) => {}
                     }
-                    return;
                 }
-                let Some(remedy) = remedy else { return };
-                let cells = match remedy {
-                    Remedy::Veneer => 2 + usize::from(policy.landing_pads),
-                    Remedy::Hop => 1,
-                    Remedy::Detour => 2,
-                };
-                match lies {
-                    Lies::At(distance) if reloc.reach().covers(distance) => return,
-                    Lies::About(distance) if covers(reloc, distance) => {
-                        // While the islands have no sizes, a hop may be made for it.
-                        counts.cells += if remedy == Remedy::Hop { cells } else { 0 };
-                        return;
-                    }
-                    Lies::InText(span) if reloc.reach().spans(span) => return,
-                    Lies::Beside(span) if reloc.reach().spans(span) => counts.spare += cells,
-                    _ => counts.cells += cells,
-                }
-                if remedy == Remedy::Hop {
-                    layout.want_island(section);
-                }
+                Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+            });
+            if wants_island {
+                layout.want_island(table.number);
             }
-            Err(Some(cause)) => {
-                let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
-                let again = own.is_some_and(|own| cause == Cause::Undefined && replace(&mut own.reported, true));
-                if !again {
-                    site.report(cause, inputs, symbols, report);
-                }
-            }
-            Err(None) => {}
         }
-    });
-    counts
+        first.has_near = has_near;
+    }
+    scan.counts
+}
+
+/// What is counted, and what for.
+struct Scan<'a, 't> {
+    symbols: &'a mut Symbols<'t>,
+    policy: Policy,
+    spans: Spans,
+    counts: Counts,
+    /// There is an entry of the module.
+    has_module: bool,
+}
+
+impl Scan<'_, '_> {
+    /// What `reference` may need.
+    #[inline]
+    fn wants<'r>(&self, reference: &Reference<'r>, layout: &Layout<'_, '_>) -> Result<Wants, Cause<'static>> {
+        let Reference { reloc, facts, number, target, addend, .. } = *reference;
+        if self.policy.execute_only && reads_text(reference, layout) {
+            return Err(Cause::ReadsText(reloc));
+        }
+        if through_slot(facts, target, addend, self.policy) {
+            return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Slot });
+        }
+        // Slots near a base are counted when each object has its own.
+        let entry = facts.entry.filter(|_| !facts.is_near_slot);
+        let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy) && !refers_to_nothing(reloc, target));
+        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, reference, layout));
+        Ok(Wants { number, entry, way })
+    }
+
+    /// How a reference that `remedy` may bring to its target gets there.
+    fn way(&self, remedy: Remedy, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Way {
+        let reach = reference.facts.reach;
+        let cells = match remedy {
+            Remedy::Veneer => 2 + usize::from(self.policy.landing_pads),
+            Remedy::Hop => 1,
+            Remedy::Detour => 2,
+        };
+        let is_hop = remedy == Remedy::Hop;
+        match self.spans.lies(reference, layout) {
+            Lies::At(distance) if reach.covers(distance) => Way::Direct,
+            // While the islands have no sizes, a hop may be made for it.
+            Lies::About(distance) if covers(reach, distance) && is_hop => Way::Cells { cells, is_hop: false },
+            Lies::About(distance) if covers(reach, distance) => Way::Direct,
+            Lies::InText(span) if reach.spans(span) => Way::Direct,
+            Lies::Beside(span) if reach.spans(span) => Way::Spare { cells, is_hop },
+            _ => Way::Cells { cells, is_hop },
+        }
+    }
+
+    /// Counts it. Answers whether it wants an island after its section.
+    #[inline]
+    fn count(&mut self, wants: &Wants) -> bool {
+        let &Wants { number, entry, way } = wants;
+        let counts = &mut self.counts;
+        counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
+        match entry {
+            // One for all.
+            Some(Kind::Gldm) if replace(&mut self.has_module, true) => {}
+            Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
+            Some(kind) => counts.slots += self.symbols.get_mut(number as usize).map_or(0, |target| target.count(kind)),
+            None => {}
+        }
+        match way {
+            Way::Direct => false,
+            Way::Slot => {
+                // One veneer for all, but where there are several islands.
+                let again = self.symbols.get_mut(number as usize).is_some_and(|target| replace(&mut target.veneer, true));
+                counts.cells += if again && self.spans.has_one_island { 0 } else { 2 };
+                false
+            }
+            Way::Cells { cells, is_hop } => {
+                counts.cells += cells;
+                is_hop
+            }
+            Way::Spare { cells, is_hop } => {
+                counts.spare += cells;
+                is_hop
+            }
+        }
+    }
+}
+
+/// What a reference may need.
+struct Wants {
+    /// The number of its target, and the entry of the GOT that it is to have.
+    number: u32,
+    entry: Option<Kind>,
+    way: Way,
+}
+
+/// How a reference gets to its target.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By itself.
+    Direct,
+    /// A call, through a veneer to a slot.
+    Slot,
+    /// By so many cells of an island.
+    Cells { cells: usize, is_hop: bool },
+    /// The same, where the segments do not lie side by side.
+    Spare { cells: usize, is_hop: bool },
 }
 
 /// Whether the relocation is of data in text, or of a load from there.
@@ -163,9 +230,9 @@ impl Spans {
     }
 
     fn lies(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Lies {
-        let Reference { reloc, place, section, target, addr, addend, .. } = *reference;
+        let Reference { facts, place, section, target, addr, addend, .. } = *reference;
         let to = match target.state {
-            _ if entry(reloc).is_some() => Some(GOT),
+            _ if facts.entry.is_some() => Some(GOT),
             State::Defined if target.indirect => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
@@ -190,10 +257,9 @@ impl Spans {
     }
 }
 
-/// Whether `reloc` reaches a target so far away with islands between.
-fn covers(reloc: Reloc, distance: i64) -> bool {
+/// Whether `reach` is as far as to a target at that distance with islands between.
+fn covers(reach: Reach, distance: i64) -> bool {
     let span = with_islands(distance.unsigned_abs()).try_into().unwrap_or(i64::MAX);
-    let reach = reloc.reach();
     reach.covers(span) && reach.covers(-span)
 }
 

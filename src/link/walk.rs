@@ -1,7 +1,7 @@
 //! The walk over all relocations of all loaded sections, and what each refers to.
 
 use super::error::{Cause, Failure};
-use super::kinds::unsupported;
+use super::kinds::{facts, unsupported};
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::Reference;
@@ -13,46 +13,87 @@ use crate::addr::Addr;
 use crate::patch::{self, Endian};
 use crate::reloc::Reloc;
 
-/// A relocation, where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Site<'data> {
-    pub(super) input: &'data str,
-    pub(super) first: First,
-    pub(super) section: Section<'data>,
-    /// The number of the section among those of all objects.
+/// A section of relocations of a loaded section.
+#[derive(Debug)]
+pub(super) struct Table<'t, 'data, O> {
+    pub(super) input: &'t Input<'data, O>,
+    pub(super) first: &'t First,
+    /// Its own index in the object, and how many relocations it has.
+    pub(super) index: usize,
+    pub(super) count: usize,
+    /// The name of the section that they change.
+    pub(super) section: &'data str,
+    /// The number of that section among those of all objects.
     pub(super) number: u32,
-    /// The section's bytes in the file.
+    /// That section's bytes in the file.
     pub(super) bytes: &'data [u8],
     /// The byte order of its data.
     pub(super) endian: Endian,
+    /// Where it lies; `None` where it is left out.
+    start: Option<Addr>,
+    /// The number of the island right after it, or [`NONE`](super::tables::NONE).
+    isle: u32,
+    /// Bytes by which it was moved since what the islands need was counted.
+    moved: i64,
+}
+
+/// A relocation, where it stands.
+#[derive(Debug)]
+pub(super) struct Site<'a, 't, 'data, O> {
+    pub(super) table: &'a Table<'t, 'data, O>,
     pub(super) relocation: Relocation,
 }
 
-/// Calls `visit` for every relocation of a loaded section; for one that cannot be read, with the object's name and why.
+/// The sections of relocations of all loaded sections, in the order of the objects.
+pub(super) fn tables<'t, 'data, O: Object<'data>>(
+    inputs: &'t [Input<'data, O>],
+    firsts: &'t [First],
+    layout: &Layout<'_, 'data>,
+) -> impl Iterator<Item = Table<'t, 'data, O>> {
+    let section_count = |input: &Input<'data, O>| input.object.section_count();
+    let of_one = move |(input, first)| (0..section_count(input)).filter_map(move |index| Table::new(input, first, index, layout));
+    inputs.iter().zip(firsts).flat_map(of_one)
+}
+
+/// Calls `visit` for every relocation of a loaded section that can be read.
 pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &[First],
-    mut visit: impl FnMut(Result<&Site<'data>, (&'data str, ObjectError)>),
+    layout: &Layout<'_, 'data>,
+    mut visit: impl FnMut(&Site<'_, '_, 'data, O>),
 ) {
-    for (Input { name: input, object }, &first) in inputs.iter().zip(firsts) {
-        for table in 0..object.section_count() {
-            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = object.section(table) else { continue };
-            let Ok(section) = object.section(of) else { continue };
-            let Some(content) = section.kind.content() else { continue };
-            let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
-            let number = (first.section + of) as u32;
-            let endian = object.endian();
-            for index in 0..count {
-                match object.relocation(table, index) {
-                    Ok(relocation) => visit(Ok(&Site { input, first, section, number, bytes, endian, relocation })),
-                    Err(error) => visit(Err((input, error))),
-                }
-            }
-        }
+    for table in tables(inputs, firsts, layout) {
+        table.for_each(|site| _ = site.map(&mut visit));
     }
 }
 
-impl<'data> Site<'data> {
+impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
+    /// Section `index` of an object, if it is of that kind.
+    pub(super) fn new(
+        input: &'t Input<'data, O>,
+        first: &'t First,
+        index: usize,
+        layout: &Layout<'_, 'data>,
+    ) -> Option<Self> {
+        let object = &input.object;
+        let Kind::Relocations { of, count } = object.section(index).ok()?.kind else { return None };
+        let Section { name: section, kind } = object.section(of).ok()?;
+        let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
+        let number = (first.section + of) as u32;
+        let (start, isle, moved) = (layout.section_addr(number), layout.isle_after(number), layout.moved(number));
+        Some(Self { input, first, index, count, section, number, bytes, endian: object.endian(), start, isle, moved })
+    }
+
+    /// Calls `visit` for every relocation; for one that cannot be read, with why.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(Result<&Site<'_, 't, 'data, O>, ObjectError>)) {
+        self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
+            Ok(relocation) => visit(Ok(&Site { table: self, relocation })),
+            Err(error) => visit(Err(error)),
+        });
+    }
+}
+
+impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     /// What the relocation refers to.
     ///
     /// # Errors
@@ -64,16 +105,28 @@ impl<'data> Site<'data> {
         layout: &Layout<'_, 'data>,
     ) -> Result<Reference<'s>, Option<Cause<'static>>> {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
+        let facts = facts(reloc);
+        let Table { first: &First { base, got, .. }, number: section, start, isle, moved, .. } = *self.table;
+        let place = start.unwrap_or_default().plus(offset.cast_signed());
+        let is_measured = origin == Origin::Section;
+        let reference = |number, target: &'s Target| {
+            let (addr, target_moved) = (target.addr, if layout.has_moved { layout.moved(target.section) } else { 0 });
+            Reference { reloc, facts, place, section, isle, moved, target_moved, base, got, target, number, addr, addend, is_measured }
+        };
+        if let (Some((number, target)), Some(_)) = (symbols.definer(self.table.first, symbol), start)
+            && target.is_plain && (facts.is_plain || facts.is_slot) && origin == Origin::Zero {
+            return Ok(reference(number, target));
+        }
         if reloc == Reloc::NONE {
             return Err(None);
         }
         // Where it is the distance from a section, it is no thread's.
-        if unsupported(reloc).is_some() && origin != Origin::Section {
+        if unsupported(reloc).is_some() && !is_measured {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         // Of a section that is left out itself, nothing is asked.
-        let start = layout.section_addr(self.number).ok_or(None)?;
-        let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
+        start.ok_or(None)?;
+        let (number, target) = symbols.definer(self.table.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
             // A deactivation symbol that nothing defines (AAELF64 5.7.5): the instruction stays.
@@ -82,10 +135,9 @@ impl<'data> Site<'data> {
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
-            State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
+            State::LeftOut if !is_unwind(self.table.section) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_measured = origin == Origin::Section;
         let is_thread_local = match target.state {
             State::Defined => layout.is_thread_local(target.section),
             State::TlsBase => true,
@@ -98,31 +150,13 @@ impl<'data> Site<'data> {
             (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
             _ => {}
         }
-        // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
-        let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
-        let place = start.plus(offset.cast_signed());
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
-        let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
+        let addr = if target.state == State::GotBase { got } else { target.addr };
         let addr = self.measured(addr, origin, target, symbols, layout)?;
-        let Self { first: First { base, got, .. }, number: section, .. } = *self;
-        let isle = layout.isle_after(section);
-        let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
-        Ok(Reference {
-            reloc,
-            place,
-            section,
-            isle,
-            moved,
-            target_moved,
-            base,
-            got,
-            target,
-            number,
-            addr,
-            addend,
-            is_measured,
-        })
+        // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
+        let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
+        Ok(Reference { reloc, facts: super::kinds::facts(reloc), addr, addend, ..reference(number, target) })
     }
 
     /// `addr`, which is the target's, measured from `origin`.
@@ -137,7 +171,7 @@ impl<'data> Site<'data> {
         let from = match origin {
             Origin::Zero => return Ok(addr),
             Origin::Symbol(index) => {
-                let (_, other) = symbols.definer(&self.first, index).ok_or(Cause::SymbolIndex(index))?;
+                let (_, other) = symbols.definer(self.table.first, index).ok_or(Cause::SymbolIndex(index))?;
                 if !other.has_addr() {
                     return Err(Some(Cause::Undefined));
                 }
@@ -158,23 +192,23 @@ impl<'data> Site<'data> {
     /// The bytes of the place, as the object has them.
     pub(super) fn raw(&self) -> Option<u64> {
         let offset = usize::try_from(self.relocation.offset).ok()?;
-        patch::raw_at(self.bytes, offset, self.relocation.reloc, self.endian)
+        patch::raw_at(self.table.bytes, offset, self.relocation.reloc, self.table.endian)
     }
 
     /// Reports `cause` of this relocation.
-    pub(super) fn report<O: Object<'data>>(
+    pub(super) fn report(
         &self,
         cause: Cause<'_>,
         inputs: &[Input<'data, O>],
         symbols: &Symbols<'_>,
         report: &mut Report<'_>,
     ) {
-        let place = Some((self.section.name, self.relocation.offset));
-        let symbol = match symbols.definer(&self.first, self.relocation.symbol) {
+        let place = Some((self.table.section, self.relocation.offset));
+        let symbol = match symbols.definer(self.table.first, self.relocation.symbol) {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
         };
-        report.failure(Failure { object: self.input, place, symbol, cause });
+        report.failure(Failure { object: self.table.input.name, place, symbol, cause });
     }
 }
 

@@ -98,6 +98,18 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0, origin: Origin::Zero })
     }
 
+    fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        match self {
+            Self::Given(object) => object.for_each_relocation(section, count, visit),
+            Self::Atexit(_) => (0..count).for_each(|index| visit(self.relocation(section, index))),
+        }
+    }
+
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
         match self {
             Self::Given(object) => object.member(section, index),

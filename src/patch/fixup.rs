@@ -41,4 +41,11 @@ impl Fixup {
     }
 }
 
+impl Default for Fixup {
+    /// One that changes nothing.
+    fn default() -> Self {
+        Self::new(0, Reloc::NONE, Addr::new(0))
+    }
+}
+
 const _: () = assert!(size_of::<Fixup>() == 16);

@@ -79,7 +79,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
     let place = each(|_| Ok::<_, Infallible>(Addr::new(0x7000_0000)));
     let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, report);
-    let Ok(mut plan) = plan else { panic!("{lines:#?}") };
+    let Ok(plan) = plan else { panic!("{lines:#?}") };
     let segments = plan.segments().to_vec();
     let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0xa5; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));

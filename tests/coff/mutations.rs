@@ -81,7 +81,7 @@ fn link(bytes: &[u8]) -> bool {
     let report = &mut |failure: &Failure<'_>| lines += failure.to_string().lines().count();
     let resolve = &mut |name: &str| Some(Addr::new(if name.len().is_multiple_of(2) { 0x7f_0000 } else { 0x7f_1000 }));
     let options = Options::default();
-    let Ok(mut plan) = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report) else {
+    let Ok(plan) = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return false;
     };

@@ -78,7 +78,7 @@ fn link(bytes: &[u8]) -> bool {
     let report = &mut |failure: &aarch64_reloc::link::Failure<'_>| lines += failure.to_string().lines().count();
     let resolve = &mut |name: &str| Some(Addr::new(0x7f_0000 + 0x1000 * (name.len() as u64 % 2)));
     let options = Options::default();
-    let Ok(mut plan) = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report) else {
+    let Ok(plan) = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return false;
     };
