@@ -5,6 +5,7 @@
 mod error;
 mod failures;
 mod fixup;
+mod quick;
 mod room;
 
 pub use error::PatchError;
@@ -14,7 +15,7 @@ pub use fixup::Fixup;
 pub use room::Room;
 
 use crate::addr::Addr;
-use crate::reloc::{RECIPES, Reason, Reloc, Value};
+use crate::reloc::{Reason, Reloc, Value};
 use core::fmt;
 
 /// The byte order of data. Instructions are little-endian on every AArch64 system (Arm ARM B2.6.2).
@@ -123,11 +124,10 @@ impl<'a> Section<'a> {
     /// assert_eq!(bytes, [0x80, 0x00, 0x00, 0xd0, 0x00, 0x14, 0x0d, 0x91]);
     /// # Ok::<(), aarch64_reloc::patch::PatchError>(())
     /// ```
+    #[inline]
     pub fn patch(&mut self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
         let value = value.into();
-        let recipe = reloc.recipe(value.class());
-        let quick = quickly(self.bytes, self.addr, offset, recipe, value.bits(), self.endian == Endian::Little);
-        if quick { Ok(()) } else { self.patch_exactly(offset, reloc, value) }
+        if self.patch_quickly(offset, reloc, value) { Ok(()) } else { self.patch_exactly(offset, reloc, value) }
     }
 
     /// What [`patch`](Self::patch) does, and says; slowly.
@@ -191,11 +191,7 @@ impl<'a> Section<'a> {
     /// The places that were refused, which keep their bytes; all others are patched. [`check_all`](Self::check_all)
     /// finds out beforehand.
     pub fn patch_all<'s>(&'s mut self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
-        let first = match self.endian {
-            Endian::Little => self.patch_each::<false>(fixups),
-            Endian::Big => self.patch_each::<true>(fixups),
-        };
-        Failures::after(first, self, fixups)
+        Failures::after(self.patch_each(fixups), self, fixups)
     }
 
     /// Says of all of `fixups` what [`patch_all`](Self::patch_all) would refuse, and writes nothing. Each is judged by
@@ -206,20 +202,6 @@ impl<'a> Section<'a> {
     /// The fixups that would be refused.
     pub fn check_all<'s>(&'s self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
         Failures::after(failures::next(self, fixups, 0), self, fixups)
-    }
-
-    /// Applies all of `fixups`: the first that is refused.
-    fn patch_each<const BIG: bool>(&mut self, fixups: &[Fixup]) -> Option<(usize, PatchError)> {
-        let mut first = None;
-        let Section { bytes, addr, endian } = self;
-        let mut rest = fixups.iter();
-        while let Some(fixup) = rest.next() {
-            if !quickly(bytes, *addr, fixup.offset(), fixup.recipe(), fixup.bits(), !BIG) {
-                let section = Section { bytes, addr: *addr, endian: *endian };
-                slowly(section, fixup, &mut first, fixups, rest.as_slice());
-            }
-        }
-        first
     }
 
     fn compute(&self, offset: usize, reloc: Reloc, value: Value) -> Result<u64, PatchError> {
@@ -239,35 +221,6 @@ impl<'a> Section<'a> {
             *byte = new;
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn slowly(mut section: Section<'_>, fixup: &Fixup, first: &mut Option<(usize, PatchError)>, fixups: &[Fixup], rest: &[Fixup]) {
-                if let Err(error) = section.patch_exactly(fixup.offset(), fixup.reloc(), fixup.value()) {
-                    first.get_or_insert((fixups.len() - rest.len() - 1, error));
-                }
-}
-
-/// Applies the recipe numbered `recipe` at byte `offset`; whether it did. Otherwise nothing has changed.
-#[inline(always)]
-fn quickly(bytes: &mut [u8], addr: Addr, offset: usize, recipe: u8, value: u64, data: bool) -> bool {
-    let recipe = &RECIPES[recipe as usize];
-    let Some(last) = bytes.len().checked_sub(8) else { return false };
-    if offset > last {
-        return false;
-    }
-    let Some(place) = bytes.get_mut(offset..).and_then(<[u8]>::first_chunk_mut::<8>) else { return false };
-    let (words, _) = place.as_chunks_mut::<4>();
-    let Some(&first) = words.first() else { return false };
-    let Some(new) = recipe.apply(u32::from_le_bytes(first), addr.at(offset), value, data) else { return false };
-    // Where the place is one word, it is written twice: cheaper than to ask.
-    for (index, word) in [recipe.second(new), (0, new as u32)] {
-        if let Some(bytes) = words.get_mut(index) {
-            *bytes = word.to_le_bytes();
-        }
-    }
-    true
 }
 
 /// The bytes of a place as a number; `None` where it does not lie wholly inside.

@@ -12,7 +12,7 @@ mod site;
 mod table;
 mod value;
 
-pub(crate) use table::RECIPES;
+pub(crate) use recipe::Recipe;
 pub use table::Reloc;
 pub use value::{Class, Reason, Remedy, Slot, Value};
 

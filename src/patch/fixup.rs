@@ -10,7 +10,6 @@ pub struct Fixup {
     offset: u32,
     reloc: Reloc,
     class: Class,
-    recipe: u8,
 }
 
 impl Fixup {
@@ -18,7 +17,7 @@ impl Fixup {
     /// beyond 4 GiB is patched by [`Section::patch`](super::Section::patch).
     pub fn new(offset: u32, reloc: Reloc, value: impl Into<Value>) -> Self {
         let value = value.into();
-        Self { value: value.bits(), offset, reloc, class: value.class(), recipe: reloc.recipe(value.class()) }
+        Self { value: value.bits(), offset, reloc, class: value.class() }
     }
 
     /// The place, in bytes from the start of the section.
@@ -31,14 +30,9 @@ impl Fixup {
         self.reloc
     }
 
-    /// The value as a plain number, modulo 2^64.
-    pub(super) const fn bits(&self) -> u64 {
-        self.value
-    }
-
-    /// The index of its recipe.
-    pub(super) const fn recipe(&self) -> u8 {
-        self.recipe
+    /// The class of the value, and the value as a plain number, modulo 2^64.
+    pub(super) const fn given(&self) -> (Class, u64) {
+        (self.class, self.value)
     }
 
     /// What it is given.

@@ -1,11 +1,13 @@
 //! What a row comes to at an ordinary place: constants, computed from the row, with which one expression checks and applies
 //! any relocation, without a branch for its kind.
 //!
-//! A recipe never passes what [`Reloc::apply`](super::Reloc::apply) refuses, and its answer is the same. It may refuse what
+//! A recipe never passes what [`Reloc::apply`] refuses, and its answer is the same. It may refuse what
 //! `apply` passes, for what is rare is left out of it: whoever is refused asks `apply`, which also says why.
 
 use super::row::{Fits, Row, X};
 use super::site::Site;
+use super::table::Reloc;
+use super::value::Class;
 use crate::addr::Addr;
 use crate::insn::layout::{Field, MoveWide, PcRel};
 
@@ -29,7 +31,7 @@ pub(crate) struct Recipe {
     keep: u32,
     /// The bits of P that must be zero.
     misaligned: u32,
-    /// The bit of [`FORMS`] that tells whether the word may be changed; 0 where [`Reloc::apply`](super::Reloc::apply) is
+    /// The bit of [`FORMS`] that tells whether the word may be changed; 0 where [`Reloc::apply`] is
     /// always to be asked.
     form: u32,
     /// By how much `X` is rotated to the left.
@@ -38,26 +40,32 @@ pub(crate) struct Recipe {
     is_wide: bool,
     /// The bits before the second word: 32, or 0 where there is none.
     first: u8,
+    /// The class of value that it takes.
+    class: u8,
+}
+
+const _: () = assert!(size_of::<Recipe>() == 64);
+
+/// One for each of [`Reloc::ALL`].
+const RECIPES: [Recipe; Reloc::ALL.len()] = {
+    let mut recipes = [const { Recipe::of(Reloc::NONE.row()) }; Reloc::ALL.len()];
+    let mut i = 0;
+    while i < recipes.len() {
+        recipes[i] = Recipe::of(Reloc::ALL[i].row());
+        i += 1;
+    }
+    recipes
+};
+
+impl Reloc {
+    #[inline(always)]
+    pub(crate) fn recipe(self) -> &'static Recipe {
+        const { &RECIPES }.get(self as usize).unwrap_or(const { &RECIPES[0] })
+    }
 }
 
 impl Recipe {
-    /// Of what is always to be asked.
-    pub(super) const NEVER: Self = Self {
-        origin: 0,
-        misaligned: 0,
-        bias: 0,
-        outside: 0,
-        picked: 0,
-        field: 0,
-        keep: 0,
-        spread: 0,
-        form: 0,
-        rotate: 0,
-        is_wide: false,
-        first: 0,
-    };
-
-    pub(super) const fn of(row: &Row) -> Self {
+    const fn of(row: &Row) -> Self {
         let Row { site, hi, lo, width, .. } = *row;
         let size = site.size(hi);
         let field = site.field(hi);
@@ -96,15 +104,22 @@ impl Recipe {
             rotate: ((64 + picked.offset - lo as usize) % 64) as u8,
             is_wide: size == 8,
             first: if size == 8 { 32 } else { 0 },
+            class: row.takes as u8,
         }
     }
 
-    /// What [`Reloc::apply`](super::Reloc::apply) answers, given the lower word of the place and a value of the relocation's
-    /// class; `None` where it may refuse. `data` says whether data may stand at the place.
+    /// Whether a value of `class` may be given.
     #[inline(always)]
-    pub(crate) const fn apply(&self, word: u32, place: Addr, value: u64, data: bool) -> Option<u64> {
+    pub(crate) const fn takes(&self, class: Class) -> bool {
+        self.class == class as u8
+    }
+
+    /// What [`Reloc::apply`] answers for the lower word of the place, given a value of the right class; `None` where it may
+    /// refuse. `swapped` says that data is in the other byte order than instructions.
+    #[inline(always)]
+    pub(crate) const fn apply(&self, word: u32, place: Addr, value: u64, swapped: bool) -> Option<u64> {
         let x = value.wrapping_sub(place.get() & self.origin);
-        let form = if data { self.form } else { self.form & !DATA };
+        let form = if swapped { self.form & !DATA } else { self.form };
         if place.get() as u32 & self.misaligned != 0
             || x.wrapping_add(self.bias) & self.outside != 0
             || FORMS[(word >> FORM) as usize] & form == 0

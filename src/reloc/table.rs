@@ -10,7 +10,6 @@
 //! | X fits | `Int n`: -2^(n-1) <= X < 2^(n-1). `Uint n`: 0 <= X < 2^n. `Both n`: either. `Any 64`: not checked |
 //! | mod | X must be a multiple of this |
 
-use super::recipe::Recipe;
 use super::row::{Fits, Row, X};
 use super::site::Site;
 use super::value::Class;
@@ -60,16 +59,6 @@ macro_rules! table {
                             align: $align,
                         }
                     },)*
-                }
-            }
-
-            /// The index of the recipe for a value of `class`.
-            #[inline]
-            pub(crate) const fn recipe(self, class: Class) -> u8 {
-                match self.takes() { 
-                    Class::Any => self as u8,
-                    takes if takes as u8 == class as u8 => self as u8,
-                    _ => u8::MAX,
                 }
             }
         }
@@ -236,15 +225,4 @@ const _: () = {
         Reloc::ALL[i].row().assert_consistent();
         i += 1;
     }
-};
-
-/// The recipes of all relocations, and of none.
-pub(crate) static RECIPES: [Recipe; 256] = {
-    let mut recipes = [Recipe::NEVER; 256];
-    let mut i = 0;
-    while i < Reloc::ALL.len() {
-        recipes[i] = Recipe::of(Reloc::ALL[i].row());
-        i += 1;
-    }
-    recipes
 };
