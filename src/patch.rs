@@ -5,6 +5,7 @@
 mod error;
 mod failures;
 mod fixup;
+mod quick;
 mod room;
 
 pub use error::PatchError;
@@ -137,8 +138,16 @@ impl<'a> Section<'a> {
     /// assert_eq!(bytes, [0x80, 0x00, 0x00, 0xd0, 0x00, 0x14, 0x0d, 0x91]);
     /// # Ok::<(), aarch64_reloc::patch::PatchError>(())
     /// ```
+    #[inline]
     pub fn patch(&mut self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
         let value = value.into();
+        if self.patch_quickly(offset, reloc, value) { Ok(()) } else { self.patch_exactly(offset, reloc, value) }
+    }
+
+    /// What [`patch`](Self::patch) does, and says; slowly.
+    #[cold]
+    #[inline(never)]
+    fn patch_exactly(&mut self, offset: usize, reloc: Reloc, value: Value) -> Result<(), PatchError> {
         let new = self.compute(offset, reloc, value)?;
         self.set(offset, reloc, new);
         Ok(())
@@ -196,13 +205,7 @@ impl<'a> Section<'a> {
     /// The places that were refused, which keep their bytes; all others are patched. [`check_all`](Self::check_all)
     /// finds out beforehand.
     pub fn patch_all<'s>(&'s mut self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
-        let mut first = None;
-        for (index, fixup) in fixups.iter().enumerate() {
-            if let Err(error) = self.patch(fixup.offset(), fixup.reloc(), fixup.value()) {
-                first.get_or_insert((index, error));
-            }
-        }
-        Failures::after(first, self, fixups)
+        Failures::after(self.patch_each(fixups), self, fixups)
     }
 
     /// Says of all of `fixups` what [`patch_all`](Self::patch_all) would refuse, and writes nothing. Each is judged by

@@ -30,6 +30,11 @@ impl Fixup {
         self.reloc
     }
 
+    /// The class of the value, and the value as a plain number, modulo 2^64.
+    pub(super) const fn given(&self) -> (Class, u64) {
+        (self.class, self.value)
+    }
+
     /// What it is given.
     pub const fn value(&self) -> Value {
         match self.class {

@@ -1,0 +1,76 @@
+//! Workloads whose instructions are counted: `count.sh` runs each under callgrind. Without a name, all are run, and checked.
+
+mod common;
+
+use aarch64_reloc::{Addr, Reloc, Section};
+use common::{MIX, Order, REAL, TEXT, batch, holds};
+use std::hint::black_box;
+
+/// What is counted is what runs in here: callgrind is told this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn counted(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// A workload: its name, how many things it does, and what prepares, has counted and checks it.
+type Workload = (&'static str, usize, fn(usize));
+
+const COUNT: usize = 50_000;
+
+const WORKLOADS: &[Workload] = &[
+    ("patch_all/mix", COUNT, |count| patch_all(MIX, count)),
+    ("patch_all/real", COUNT, |count| patch_all(REAL, count)),
+    ("patch_all/CALL26", COUNT, |count| patch_all(&MIX[..1], count)),
+    ("check_all/mix", COUNT, check_all),
+    ("patch/CALL26", COUNT, patch_calls),
+    ("patch/mix", COUNT, |count| patch(MIX, count)),
+];
+
+fn patch_all(shares: &[common::Share], count: usize) {
+    let (mut text, fixups) = batch(shares, count, Order::Sorted);
+    counted(&mut || Section::new(black_box(&mut text), TEXT).patch_all(black_box(&fixups)).unwrap());
+    assert!(holds(&mut text, &fixups));
+}
+
+fn check_all(count: usize) {
+    let (mut text, fixups) = batch(MIX, count, Order::Sorted);
+    counted(&mut || Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).unwrap());
+}
+
+fn patch(shares: &[common::Share], count: usize) {
+    let (mut text, fixups) = batch(shares, count, Order::Sorted);
+    counted(&mut || {
+        let mut section = Section::new(black_box(&mut text), TEXT);
+        for fixup in black_box(&fixups) {
+            section.patch(fixup.offset(), fixup.reloc(), fixup.value()).unwrap();
+        }
+    });
+    assert!(holds(&mut text, &fixups));
+}
+
+/// As an assembler does that patches its own calls.
+fn patch_calls(count: usize) {
+    let (mut text, fixups) = batch(&MIX[..1], count, Order::Sorted);
+    counted(&mut || {
+        let mut section = Section::new(black_box(&mut text), TEXT);
+        for fixup in black_box(&fixups) {
+            section.patch(fixup.offset(), Reloc::CALL26, Addr::new(fixup.value().bits())).unwrap();
+        }
+    });
+    assert!(holds(&mut text, &fixups));
+}
+
+fn main() {
+    // `cargo bench` and `cargo test` give options.
+    let names: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if names.first().is_some_and(|name| name == "list") {
+        WORKLOADS.iter().for_each(|(name, units, _)| println!("{name} {units}"));
+        return;
+    }
+    for (name, units, run) in WORKLOADS {
+        if names.is_empty() || names.iter().any(|given| given == name) {
+            run(*units);
+        }
+    }
+}
