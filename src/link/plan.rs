@@ -6,10 +6,10 @@ use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object};
 use super::rescue::Stranded;
-use super::route::{Action, Reference, Router};
+use super::route::{Action, Link, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
-use super::policy::Tags;
+use super::policy::{Policy, Tags};
 use super::tables::{First, NONE, Run, Tables};
 use super::tls::{Threads, Tls};
 use super::walk::{Site, Table};
@@ -141,57 +141,82 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
     fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
-        let Self { inputs, firsts, symbols, layout, router, fixups, summary, .. } = self;
-        let (inputs, firsts) = (*inputs, &**firsts);
-        let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
-        let mut next = 0_usize;
-        for (input, first) in inputs.iter().zip(firsts) {
+        let (inputs, mut next) = (self.inputs, 0_usize);
+        for (object, input) in inputs.iter().enumerate() {
             for index in 0..input.object.section_count() {
-                let Some(table) = Table::new(input, first, index, layout) else { continue };
+                let Some(&first) = self.firsts.get(object) else { continue };
+                let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
                 let run = next;
                 table.for_each(|site| {
                     let Ok(site) = site else { return };
-                    summary.relocations += 1;
-                    let Ok(reference) = site.reference(symbols, layout) else { return };
-                    // What reads text that is not to be read was reported.
-                    if router.policy.execute_only && reads_text(&reference, layout) {
-                        return;
-                    }
-                    let done = match check_direct(site, &reference, router) {
-                        Some(value) => Ok(Action::Patch(value)),
-                        None => check_one(site, &reference, router, &begins),
-                    };
-                    let fixup = done.and_then(|action| {
-                        summary.rungs.count(reference.facts, action);
-                        action.fixup(site.relocation.offset, reference.reloc)
-                    });
-                    if let (Ok(action), true) = (done, reference.has_own_slot()) {
-                        symbols.note_slot(reference.number, action, router);
-                    }
-                    let cause = match fixup {
-                        Ok(fixup) => {
-                            if let Some(place) = fixups.get_mut(next) {
-                                *place = fixup;
-                            }
-                            next += 1;
-                            return;
+                    self.summary.relocations += 1;
+                    let fixup = self.check_direct(site).or_else(|| self.check_any(site, report));
+                    if let Some(fixup) = fixup {
+                        if let Some(place) = self.fixups.get_mut(next) {
+                            *place = fixup;
                         }
-                        Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
-                            if let Some((given, most)) = layout.shortage() =>
-                        {
-                            Cause::Stranded(error, Stranded::Room { given, most })
-                        }
-                        Err(cause) => cause,
-                    };
-                    site.report(cause, inputs, symbols, report);
+                        next += 1;
+                    }
                 });
                 let (first_fixup, count) = (u32::try_from(run), u32::try_from(next - run));
                 let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Cause::TooBig.into()) };
                 let run = Run { of: table.number, first: first_fixup, count };
-                layout.note_run(first.section + index, run);
+                self.layout.note_run(first.section + index, run);
             }
         }
-        if next > fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
+        if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
+    }
+
+    /// What most relocations are given: the address of their target, or the slot that it is known to have. `None` where that
+    /// does not fit, or it may have to be something else.
+    #[inline]
+    fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>) -> Option<Fixup> {
+        let Link { facts, place, target, to, .. } = site.link(&self.symbols)?;
+        let Policy { tags, execute_only, .. } = self.router.policy;
+        let reloc = site.relocation.reloc;
+        let value = match facts.is_plain {
+            true if tags == Tags::Keep && !execute_only => Value::Addr(to),
+            false if target.slot != NONE => Value::Slot(self.router.got.slot(target.slot)),
+            _ => return None,
+        };
+        if !reloc.passes_quickly(site.rest()?, place, value, site.table.endian) {
+            return None;
+        }
+        let rungs = &mut self.summary.rungs;
+        *(if facts.is_plain { &mut rungs.direct } else { &mut rungs.slot }) += 1;
+        Some(Fixup::new(u32::try_from(site.relocation.offset).ok()?, reloc, value))
+    }
+
+    /// What any relocation is given; reports why, where it is nothing.
+    #[inline(never)]
+    fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
+        let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
+        let reference = site.reference(symbols, layout).ok()?;
+        // What reads text that is not to be read was reported.
+        if router.policy.execute_only && reads_text(&reference, layout) {
+            return None;
+        }
+        let action = check_one(site, &reference, router, &|reference| begins(inputs, firsts, reference));
+        let (number, reloc, facts, has_own_slot) =
+            (reference.number, reference.reloc, reference.facts, reference.has_own_slot());
+        let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));
+        match (action, fixup) {
+            (Ok(action), Ok(fixup)) => {
+                summary.rungs.count(facts, action);
+                if has_own_slot {
+                    symbols.note_slot(number, action, router);
+                }
+                return Some(fixup);
+            }
+            (Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. }))), _)
+                if let Some((given, most)) = layout.shortage() =>
+            {
+                let cause = Cause::Stranded(error, Stranded::Room { given, most });
+                site.report(cause, inputs, symbols, report);
+            }
+            (Err(cause), _) | (_, Err(cause)) => site.report(cause, inputs, symbols, report),
+        }
+        None
     }
 
     /// Counts what was made.
@@ -217,25 +242,6 @@ fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut 
         report.failure(Failure::of(input.name, Cause::Endian(input.object.endian(), first.name)));
     }
     endian
-}
-
-/// What most references are given: their target, or the slot of it that is known. `None` where that does not fit, or it may
-/// have to be something else.
-#[inline]
-fn check_direct<'data, O: Object<'data>>(
-    site: &Site<'_, '_, 'data, O>,
-    reference: &Reference<'_>,
-    router: &Router<'_>,
-) -> Option<Value> {
-    let Reference { reloc, facts, place, target, addr, addend, .. } = *reference;
-    let value = if target.is_plain && facts.is_plain && router.policy.tags == Tags::Keep {
-        Value::Addr(addr.plus(addend))
-    } else if reference.has_own_slot() && target.slot != NONE {
-        Value::Slot(router.got.slot(target.slot))
-    } else {
-        return None;
-    };
-    reloc.apply(site.raw()?, place, value).ok().map(|_| value)
 }
 
 /// Checks that `reference` fits what it is given.

@@ -43,7 +43,26 @@ pub(super) struct Reference<'a> {
     pub(super) is_measured: bool,
 }
 
-impl Reference<'_> {
+/// What there is to know of most relocations: from where to where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link<'a> {
+    pub(super) facts: &'static Facts,
+    /// `P`, and the number of the input section that holds it.
+    pub(super) place: Addr,
+    pub(super) section: u32,
+    /// The definition meant, and its number.
+    pub(super) target: &'a Target,
+    pub(super) number: u32,
+    /// `S + A`.
+    pub(super) to: Addr,
+}
+
+impl<'a> Reference<'a> {
+    pub(super) fn link(&self) -> Link<'a> {
+        let Self { facts, place, section, target, number, addr, addend, .. } = *self;
+        Link { facts, place, section, target, number, to: addr.plus(addend) }
+    }
+
     /// Whether it is given the slot that is the same for all objects.
     pub(super) fn has_own_slot(&self) -> bool {
         self.facts.is_slot && self.base == 0 && self.addend == 0

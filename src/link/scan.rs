@@ -6,10 +6,10 @@ use super::kinds::{facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
 use super::object::Object;
 use super::policy::Policy;
-use super::route::{Reference, is_within, refers_to_nothing, through_slot};
+use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, State, Target};
-use super::walk::Table;
+use super::walk::{Site, Table};
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::arena::{Prot, Reach};
@@ -51,19 +51,11 @@ pub(super) fn scan<'data, O: Object<'data>>(
             table.for_each(|site| match site {
                 Ok(site) => {
                     has_near |= facts(site.relocation.reloc).is_near_slot;
-                    match site.reference(scan.symbols, layout) {
-                        Ok(reference) => match scan.wants(&reference, layout) {
-                            Ok(wants) => wants_island |= scan.count(&wants),
-                            Err(cause) => site.report(cause, inputs, scan.symbols, report),
-                        },
-                        Err(Some(cause)) => {
-                            let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
-                            let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
-                            if !scan.symbols.get_mut(own).is_some_and(again) {
-                                site.report(cause, inputs, scan.symbols, report);
-                            }
-                        }
-                        Err(None) => {}
+                    if let Some(link) = site.link(scan.symbols).filter(|_| !policy.execute_only) {
+                        let wants = scan.wants_plain(&link, layout);
+                        wants_island |= scan.count(&wants);
+                    } else {
+                        wants_island |= scan.look(site, layout, inputs, report);
                     }
                 }
                 Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
@@ -88,9 +80,33 @@ struct Scan<'a, 't> {
 }
 
 impl Scan<'_, '_> {
+    /// Counts what a relocation may need, or reports why it cannot be linked. Answers whether it wants an island after its
+    /// section.
+    #[inline(never)]
+    fn look<'data, O: Object<'data>>(
+        &mut self,
+        site: &Site<'_, '_, 'data, O>,
+        layout: &Layout<'_, 'data>,
+        inputs: &[Input<'data, O>],
+        report: &mut Report<'_>,
+    ) -> bool {
+        let wants = site.reference(self.symbols, layout).and_then(|reference| Ok(self.wants(&reference, layout)?));
+        match wants {
+            Ok(wants) => return self.count(&wants),
+            Err(Some(cause)) => {
+                let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
+                let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
+                if !self.symbols.get_mut(own).is_some_and(again) {
+                    site.report(cause, inputs, self.symbols, report);
+                }
+            }
+            Err(None) => {}
+        }
+        false
+    }
+
     /// What `reference` may need.
-    #[inline]
-    fn wants<'r>(&self, reference: &Reference<'r>, layout: &Layout<'_, '_>) -> Result<Wants, Cause<'static>> {
+    fn wants(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Result<Wants, Cause<'static>> {
         let Reference { reloc, facts, number, target, addend, .. } = *reference;
         if self.policy.execute_only && reads_text(reference, layout) {
             return Err(Cause::ReadsText(reloc));
@@ -98,23 +114,33 @@ impl Scan<'_, '_> {
         if through_slot(facts, target, addend, self.policy) {
             return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Slot });
         }
+        if refers_to_nothing(reloc, target) {
+            return Ok(Wants { number, entry: None, way: Way::Direct });
+        }
+        Ok(self.wants_plain(&reference.link(), layout))
+    }
+
+    /// The same of one to something, which is not called through a slot.
+    #[inline]
+    fn wants_plain(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
+        let Link { facts, number, .. } = *link;
         // Slots near a base are counted when each object has its own.
         let entry = facts.entry.filter(|_| !facts.is_near_slot);
-        let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy) && !refers_to_nothing(reloc, target));
-        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, reference, layout));
-        Ok(Wants { number, entry, way })
+        let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy));
+        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, link, layout));
+        Wants { number, entry, way }
     }
 
     /// How a reference that `remedy` may bring to its target gets there.
-    fn way(&self, remedy: Remedy, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Way {
-        let reach = reference.facts.reach;
+    fn way(&self, remedy: Remedy, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
+        let reach = link.facts.reach;
         let cells = match remedy {
             Remedy::Veneer => 2 + usize::from(self.policy.landing_pads),
             Remedy::Hop => 1,
             Remedy::Detour => 2,
         };
         let is_hop = remedy == Remedy::Hop;
-        match self.spans.lies(reference, layout) {
+        match self.spans.lies(link, layout) {
             Lies::At(distance) if reach.covers(distance) => Way::Direct,
             // While the islands have no sizes, a hop may be made for it.
             Lies::About(distance) if covers(reach, distance) && is_hop => Way::Cells { cells, is_hop: false },
@@ -229,8 +255,8 @@ impl Spans {
         Self { text: with_islands(text), all: with_islands(all), has_one_island }
     }
 
-    fn lies(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Lies {
-        let Reference { facts, place, section, target, addr, addend, .. } = *reference;
+    fn lies(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Lies {
+        let Link { facts, place, section, target, to: addr, .. } = *link;
         let to = match target.state {
             _ if facts.entry.is_some() => Some(GOT),
             State::Defined if target.indirect => Some(PLT),
@@ -243,8 +269,8 @@ impl Spans {
         if from == to && target.state == State::Defined && !target.indirect {
             // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
             let start = layout.section_addr(target.section).unwrap_or_default();
-            let distance = start.plus(addr.get().cast_signed()).plus(addend).distance_from(place);
-            return if is_within(reference) { Lies::At(distance) } else { Lies::About(distance) };
+            let distance = start.plus(addr.get().cast_signed()).distance_from(place);
+            return if target.section == section { Lies::At(distance) } else { Lies::About(distance) };
         }
         let outputs = layout.outputs();
         let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));

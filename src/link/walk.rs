@@ -4,7 +4,7 @@ use super::error::{Cause, Failure};
 use super::kinds::{facts, unsupported};
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
-use super::route::Reference;
+use super::route::{Link, Reference};
 use super::symbols::{Symbols, target_name};
 use super::tables::{First, State, Target};
 use super::tls::Access;
@@ -94,6 +94,22 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
 }
 
 impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
+    /// What the relocation refers to, if that is a plain symbol, and it is given its address or a slot that is the same for
+    /// all objects: as most are. `None` leaves it to [`reference`](Self::reference).
+    #[inline]
+    pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
+        let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
+        let Table { first, number: section, start, .. } = *self.table;
+        let facts = facts(reloc);
+        let (number, target) = symbols.definer(first, symbol)?;
+        let is_slot = facts.is_slot && addend == 0 && first.base == 0;
+        if !target.is_plain || !(facts.is_plain || is_slot) || origin != Origin::Zero {
+            return None;
+        }
+        let place = start?.plus(offset.cast_signed());
+        Some(Link { facts, place, section, target, number, to: target.addr.plus(addend) })
+    }
+
     /// What the relocation refers to.
     ///
     /// # Errors
@@ -105,18 +121,8 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         layout: &Layout<'_, 'data>,
     ) -> Result<Reference<'s>, Option<Cause<'static>>> {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
-        let facts = facts(reloc);
         let Table { first: &First { base, got, .. }, number: section, start, isle, moved, .. } = *self.table;
-        let place = start.unwrap_or_default().plus(offset.cast_signed());
         let is_measured = origin == Origin::Section;
-        let reference = |number, target: &'s Target| {
-            let (addr, target_moved) = (target.addr, if layout.has_moved { layout.moved(target.section) } else { 0 });
-            Reference { reloc, facts, place, section, isle, moved, target_moved, base, got, target, number, addr, addend, is_measured }
-        };
-        if let (Some((number, target)), Some(_)) = (symbols.definer(self.table.first, symbol), start)
-            && target.is_plain && (facts.is_plain || facts.is_slot) && origin == Origin::Zero {
-            return Ok(reference(number, target));
-        }
         if reloc == Reloc::NONE {
             return Err(None);
         }
@@ -125,7 +131,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         // Of a section that is left out itself, nothing is asked.
-        start.ok_or(None)?;
+        let place = start.ok_or(None)?.plus(offset.cast_signed());
         let (number, target) = symbols.definer(self.table.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
@@ -156,7 +162,23 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         let addr = self.measured(addr, origin, target, symbols, layout)?;
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
-        Ok(Reference { reloc, facts: super::kinds::facts(reloc), addr, addend, ..reference(number, target) })
+        let target_moved = layout.moved(target.section);
+        Ok(Reference {
+            reloc,
+            facts: facts(reloc),
+            place,
+            section,
+            isle,
+            moved,
+            target_moved,
+            base,
+            got,
+            target,
+            number,
+            addr,
+            addend,
+            is_measured,
+        })
     }
 
     /// `addr`, which is the target's, measured from `origin`.
@@ -193,6 +215,12 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     pub(super) fn raw(&self) -> Option<u64> {
         let offset = usize::try_from(self.relocation.offset).ok()?;
         patch::raw_at(self.table.bytes, offset, self.relocation.reloc, self.table.endian)
+    }
+
+    /// The bytes from the place on, as the object has them.
+    #[inline]
+    pub(super) fn rest(&self) -> Option<&'data [u8]> {
+        self.table.bytes.get(usize::try_from(self.relocation.offset).ok()?..)
     }
 
     /// Reports `cause` of this relocation.

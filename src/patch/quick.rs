@@ -7,6 +7,17 @@ use super::{Endian, Fixup, PatchError, Section};
 use crate::addr::Addr;
 use crate::reloc::{Recipe, Reloc, Value};
 
+impl Reloc {
+    /// Whether the place where `bytes` begin would take `value`, and all of it is ordinary.
+    #[inline]
+    pub(crate) fn passes_quickly(self, bytes: &[u8], place: Addr, value: Value, endian: Endian) -> bool {
+        let recipe = self.recipe();
+        let Some(&word) = bytes.first_chunk::<8>() else { return false };
+        let word = u64::from_le_bytes(word) as u32;
+        recipe.takes(value.class()) && recipe.apply(word, place, value.bits(), endian == Endian::Big).is_some()
+    }
+}
+
 impl Section<'_> {
     /// Applies `reloc` if all of it is ordinary; otherwise nothing has changed.
     #[inline]
