@@ -198,6 +198,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().symbol(index)
     }
 
+    fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        self.get().definition(index)
+    }
+
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
     }

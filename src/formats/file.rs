@@ -71,7 +71,7 @@ impl<'data> File<'data> {
     /// The string table that is section `index`.
     pub(super) fn strings(&self, index: u32) -> Result<Strings<'data>, ObjectError> {
         let header = self.header(index as usize)?;
-        self.content(&header).map(Strings).map_err(|problem| Part::Section(index as usize).error(problem))
+        self.content(&header).map(Strings::new).map_err(|problem| Part::Section(index as usize).error(problem))
     }
 
     pub(super) fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
@@ -160,6 +160,7 @@ impl<'data> File<'data> {
     }
 
     /// Calls `visit` with the `count` relocations of section `section`, in order, or with why one cannot be read.
+    #[inline(always)]
     pub(super) fn for_each_relocation(
         &self,
         section: usize,
@@ -175,6 +176,7 @@ impl<'data> File<'data> {
     }
 
     /// The entry that is these bytes.
+    #[inline(always)]
     fn rela(&self, bytes: &[u8; ENTRY_SIZE as usize]) -> Rela {
         let word = |at: usize| {
             let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
@@ -194,17 +196,21 @@ impl<'data> File<'data> {
     }
 
     /// The relocation that `entry` says, which is number `index` of section `section`.
+    #[inline(always)]
     fn translate(&self, section: usize, index: usize, entry: Rela) -> Result<Relocation, ObjectError> {
-        let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| {
-            refuse(match dynamic::unsupported(entry.r_type) {
-                Some(what) => Problem::Unsupported(what),
-                None => Problem::Unknown("relocation type", entry.r_type),
-            })
-        })?;
+        let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| unknown(section, index, entry.r_type))?;
         let (offset, symbol, addend) = (entry.r_offset, entry.r_sym as usize, entry.r_addend);
         Ok(Relocation { offset, reloc, symbol, addend, origin: Origin::Zero })
     }
+}
+
+/// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.
+#[cold]
+fn unknown(section: usize, index: usize, code: u32) -> ObjectError {
+    Part::Relocation(section, index).error(match dynamic::unsupported(code) {
+        Some(what) => Problem::Unsupported(what),
+        None => Problem::Unknown("relocation type", code),
+    })
 }
 
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.

@@ -23,7 +23,7 @@ use crate::got::{Kind, Symbol};
 use core::slice;
 
 /// Slots in reach of a base wherever in its page it lies: `LD64_GOTPAGE_LO15` counts from the page.
-const IN_REACH: usize = (0x8000 - 0x1000) / 8;
+pub(super) const IN_REACH: usize = (0x8000 - 0x1000) / 8;
 
 /// The key of the slot that symbol `number` has near a base. Near the first one it is the slot of all.
 pub(super) fn key(base: u32, number: u32) -> Symbol {

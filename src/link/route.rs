@@ -26,6 +26,8 @@ pub(super) struct Reference<'a> {
     /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
     pub(super) isle: u32,
+    /// The number of the output section that holds the place.
+    pub(super) output: u32,
     /// Bytes by which the place and its target were moved since what the islands need was counted.
     pub(super) moved: i64,
     pub(super) target_moved: i64,
@@ -47,9 +49,10 @@ pub(super) struct Reference<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link<'a> {
     pub(super) facts: &'static Facts,
-    /// `P`, and the number of the input section that holds it.
+    /// `P`, and the numbers of the input section and of the output section that hold it.
     pub(super) place: Addr,
     pub(super) section: u32,
+    pub(super) output: u32,
     /// The definition meant, and its number.
     pub(super) target: &'a Target,
     pub(super) number: u32,
@@ -59,8 +62,8 @@ pub(super) struct Link<'a> {
 
 impl<'a> Reference<'a> {
     pub(super) fn link(&self) -> Link<'a> {
-        let Self { facts, place, section, target, number, addr, addend, .. } = *self;
-        Link { facts, place, section, target, number, to: addr.plus(addend) }
+        let Self { facts, place, section, output, target, number, addr, addend, .. } = *self;
+        Link { facts, place, section, output, target, number, to: addr.plus(addend) }
     }
 
     /// Whether it is given the slot that is the same for all objects.

@@ -8,7 +8,7 @@ use super::object::Object;
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, State, Target};
+use super::tables::{First, Placed, State, Target};
 use super::walk::{Site, Table};
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -112,10 +112,10 @@ impl Scan<'_, '_> {
             return Err(Cause::ReadsText(reloc));
         }
         if through_slot(facts, target, addend, self.policy) {
-            return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Slot });
+            return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Cells { cells: 2, is_hop: false }, is_once: self.spans.has_one_island });
         }
         if refers_to_nothing(reloc, target) {
-            return Ok(Wants { number, entry: None, way: Way::Direct });
+            return Ok(Wants { number, entry: None, way: Way::Direct, is_once: false });
         }
         Ok(self.wants_plain(&reference.link(), layout))
     }
@@ -128,7 +128,9 @@ impl Scan<'_, '_> {
         let entry = facts.entry.filter(|_| !facts.is_near_slot);
         let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy));
         let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, link, layout));
-        Wants { number, entry, way }
+        // In one island there is one veneer for all calls to a symbol itself.
+        let is_once = facts.is_call && link.to == link.target.addr && self.spans.has_one_island;
+        Wants { number, entry, way, is_once }
     }
 
     /// How a reference that `remedy` may bring to its target gets there.
@@ -154,7 +156,7 @@ impl Scan<'_, '_> {
     /// Counts it. Answers whether it wants an island after its section.
     #[inline]
     fn count(&mut self, wants: &Wants) -> bool {
-        let &Wants { number, entry, way } = wants;
+        let &Wants { number, entry, way, is_once } = wants;
         let counts = &mut self.counts;
         counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
         match entry {
@@ -164,14 +166,15 @@ impl Scan<'_, '_> {
             Some(kind) => counts.slots += self.symbols.get_mut(number as usize).map_or(0, |target| target.count(kind)),
             None => {}
         }
+        if matches!(way, Way::Direct) {
+            return false;
+        }
+        let target = self.symbols.get_mut(number as usize);
+        if is_once && target.is_some_and(|target| replace(&mut target.veneer, true)) {
+            return false;
+        }
         match way {
             Way::Direct => false,
-            Way::Slot => {
-                // One veneer for all, but where there are several islands.
-                let again = self.symbols.get_mut(number as usize).is_some_and(|target| replace(&mut target.veneer, true));
-                counts.cells += if again && self.spans.has_one_island { 0 } else { 2 };
-                false
-            }
             Way::Cells { cells, is_hop } => {
                 counts.cells += cells;
                 is_hop
@@ -190,6 +193,8 @@ struct Wants {
     number: u32,
     entry: Option<Kind>,
     way: Way,
+    /// What it makes serves all that are of its symbol.
+    is_once: bool,
 }
 
 /// How a reference gets to its target.
@@ -197,8 +202,6 @@ struct Wants {
 enum Way {
     /// By itself.
     Direct,
-    /// A call, through a veneer to a slot.
-    Slot,
     /// By so many cells of an island.
     Cells { cells: usize, is_hop: bool },
     /// The same, where the segments do not lie side by side.
@@ -255,26 +258,28 @@ impl Spans {
         Self { text: with_islands(text), all: with_islands(all), has_one_island }
     }
 
+    #[inline]
     fn lies(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Lies {
-        let Link { facts, place, section, target, to: addr, .. } = *link;
-        let to = match target.state {
-            _ if facts.entry.is_some() => Some(GOT),
+        let Link { facts, place, section, output: from, target, to, .. } = *link;
+        let is_entry = facts.entry.is_some();
+        if target.state == State::Defined && !target.indirect && !is_entry
+            && let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize)
+            && output == from
+        {
+            // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
+            let distance = to.plus(offset.cast_signed()).distance_from(place);
+            return if target.section == section { Lies::At(distance) } else { Lies::About(distance) };
+        }
+        let home = match target.state {
+            _ if is_entry => Some(GOT),
             State::Defined if target.indirect => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
             State::GotBase => Some(GOT),
             _ => None,
         };
-        let from = layout.output_of(section);
-        if from == to && target.state == State::Defined && !target.indirect {
-            // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
-            let start = layout.section_addr(target.section).unwrap_or_default();
-            let distance = start.plus(addr.get().cast_signed()).distance_from(place);
-            return if target.section == section { Lies::At(distance) } else { Lies::About(distance) };
-        }
-        let outputs = layout.outputs();
-        let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));
-        match (find(from), find(to)) {
+        let find = |number: usize| layout.outputs().get(number);
+        match (find(from as usize), home.and_then(find)) {
             (Some(from), Some(to)) if from.is_pinned || to.is_pinned => Lies::Anywhere,
             (Some(from), Some(to)) if from.prot == to.prot && from.prot == Prot::ReadExec => Lies::InText(self.text),
             (Some(_), Some(_)) => Lies::Beside(self.all),

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::{Link, Reference};
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, State, Target};
+use super::tables::{First, Placed, State, Target};
 use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -31,6 +31,8 @@ pub(super) struct Table<'t, 'data, O> {
     pub(super) endian: Endian,
     /// Where it lies; `None` where it is left out.
     start: Option<Addr>,
+    /// The number of its output section.
+    output: u32,
     /// The number of the island right after it, or [`NONE`](super::tables::NONE).
     isle: u32,
     /// Bytes by which it was moved since what the islands need was counted.
@@ -80,11 +82,13 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         let Section { name: section, kind } = object.section(of).ok()?;
         let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
         let number = (first.section + of) as u32;
-        let (start, isle, moved) = (layout.section_addr(number), layout.isle_after(number), layout.moved(number));
-        Some(Self { input, first, index, count, section, number, bytes, endian: object.endian(), start, isle, moved })
+        let &Placed { output, isle, moved, .. } = layout.placed.get(number as usize)?;
+        let (start, endian) = (layout.section_addr(number), object.endian());
+        Some(Self { input, first, index, count, section, number, bytes, endian, start, output, isle, moved })
     }
 
     /// Calls `visit` for every relocation; for one that cannot be read, with why.
+    #[inline]
     pub(super) fn for_each(&self, mut visit: impl FnMut(Result<&Site<'_, 't, 'data, O>, ObjectError>)) {
         self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
             Ok(relocation) => visit(Ok(&Site { table: self, relocation })),
@@ -99,7 +103,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     #[inline]
     pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
-        let Table { first, number: section, start, .. } = *self.table;
+        let Table { first, number: section, start, output, .. } = *self.table;
         let facts = facts(reloc);
         let (number, target) = symbols.definer(first, symbol)?;
         let is_slot = facts.is_slot && addend == 0 && first.base == 0;
@@ -107,7 +111,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             return None;
         }
         let place = start?.plus(offset.cast_signed());
-        Some(Link { facts, place, section, target, number, to: target.addr.plus(addend) })
+        Some(Link { facts, place, section, output, target, number, to: target.addr.plus(addend) })
     }
 
     /// What the relocation refers to.
@@ -121,7 +125,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         layout: &Layout<'_, 'data>,
     ) -> Result<Reference<'s>, Option<Cause<'static>>> {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
-        let Table { first: &First { base, got, .. }, number: section, start, isle, moved, .. } = *self.table;
+        let Table { first: &First { base, got, .. }, number: section, start, output, isle, moved, .. } = *self.table;
         let is_measured = origin == Origin::Section;
         if reloc == Reloc::NONE {
             return Err(None);
@@ -168,6 +172,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             facts: facts(reloc),
             place,
             section,
+            output,
             isle,
             moved,
             target_moved,
