@@ -4,6 +4,7 @@
 pub mod archive;
 #[cfg(feature = "object")]
 pub mod coff;
+mod crel;
 pub mod detect;
 mod dynamic;
 pub mod elf;

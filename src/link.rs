@@ -10,6 +10,7 @@
 mod bases;
 mod commit;
 mod emitted;
+mod erratum;
 mod error;
 mod groups;
 mod indirect;
@@ -27,6 +28,7 @@ mod policy;
 mod rescue;
 mod route;
 mod scan;
+mod sequence;
 #[cfg(feature = "std")]
 mod storage;
 mod summary;
@@ -48,6 +50,7 @@ pub use object::{
 pub use plan::Plan;
 pub use policy::{Policy, Tags};
 pub use rescue::Stranded;
+pub use sequence::Ordered;
 #[cfg(feature = "std")]
 pub use storage::Storage;
 pub use summary::{Rungs, Summary};

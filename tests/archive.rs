@@ -190,6 +190,25 @@ fn every_error_of_an_archive_says_what_is_wrong() {
     assert_eq!(error(b"!<arch>\n/ "), "malformed: Invalid archive member header");
     assert_eq!(error(&file("gnu.a")[..3000]), "malformed: Archive member size is too large");
 
+    let changed = |at: usize| {
+        let mut bytes = archive(&[("a.o/", b"")]);
+        bytes[8 + at] = b'x';
+        error(&bytes)
+    };
+    assert_eq!(changed(58), "malformed: Invalid archive terminator");
+    assert_eq!(changed(48), "malformed: Invalid archive member size");
+    let made = |members: &[(&str, &[u8])]| error(&archive(members));
+    assert_eq!(made(&[("/9", b"")]), "malformed: Invalid archive extended name offset");
+    assert_eq!(made(&[("#1/9", b"")]), "malformed: Invalid archive extended name length");
+    // An index of nine symbols that is no longer than their number; one of a symbol without a name.
+    assert_eq!(made(&[("/", &[0, 0, 0, 9])]), "malformed: Invalid archive symbol table");
+    assert_eq!(made(&[("/", &[0, 0, 0, 1, 0, 0, 0, 68])]), "malformed: Missing archive symbol name");
+    let name = [8, 0, 0, 0, 99, 0, 0, 0, 68, 0, 0, 0, 2, 0, 0, 0, b'a', 0];
+    assert_eq!(made(&[("__.SYMDEF", &name)]), "malformed: Invalid archive symbol name offset");
+    // Of COFF's second index: no member, and one symbol, of the first.
+    let member = [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, b'a', 0];
+    assert_eq!(made(&[("/", &[0; 4]), ("/", &member)]), "malformed: Invalid archive symbol member index");
+
     // The first line of the index leads one byte past the header of its member.
     let mut bytes = file("gnu.a");
     let line = 8 + 60 + 4;

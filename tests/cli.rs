@@ -109,7 +109,6 @@ fn what_is_not_handled_is_refused_by_its_name() {
         ("shared.so", "a shared object"),
         ("tls-use.o", "undefined (symbol 'errno')"),
         ("ifunc.o", "an indirect function, whose resolver nothing calls before the image runs (symbol 'chosen')"),
-        ("crel.o", "section 3: not supported: compressed relocations (SHT_CREL)"),
         ("write-execute.o", "section 3: not supported: a section both writable and executable"),
     ];
     for (file, named) in cases {

@@ -9,6 +9,8 @@ mod identity;
 mod mutations;
 #[path = "coff/reader.rs"]
 mod reader;
+#[path = "common/texts.rs"]
+mod texts;
 
 /// The prebuilt files of `coff/make.sh`.
 mod objects {

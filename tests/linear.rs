@@ -72,6 +72,32 @@ fn symbols(count: usize) -> Vec<u8> {
     object.write().unwrap()
 }
 
+/// So many calls, whose relocations are compressed (SHT_CREL): what can only be read in order.
+fn compressed(count: usize) -> Vec<u8> {
+    let mut object = new_object();
+    let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    object.append_section_data(section, &0x9400_0000_u32.to_le_bytes().repeat(count), 4);
+    let callee = symbol(&mut object, "callee".to_owned(), SymbolSection::Section(section), 0);
+    relocate(&mut object, section, 0, callee, elf::R_AARCH64_CALL26);
+    let mut bytes = object.write().unwrap();
+    let long = |at: usize, bytes: &[u8]| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let headers = long(40, &bytes);
+    // SHT_RELA
+    let header = (headers..bytes.len()).step_by(64).find(|&at| bytes[at + 4] == 4).unwrap();
+    let index = bytes[long(header + 24, &bytes) + 12];
+    // So many with their addends in place, at multiples of four; the first's symbol and type.
+    let head = count << 3 | 2;
+    let mut table: Vec<u8> = [0, 7, 14, 21].map(|shift| (head >> shift) as u8 | 0x80).to_vec();
+    table.extend([(head >> 28) as u8, 3, index, 0x9b, 0x02]);
+    table.resize(table.len() + count - 1, 1 << 2);
+    for (field, value) in [(24, bytes.len()), (32, table.len()), (56, 1)] {
+        bytes[header + field..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes[header + 4..][..4].copy_from_slice(&0x4000_0014_u32.to_le_bytes());
+    bytes.extend(table);
+    bytes
+}
+
 /// So many groups of one section in each of two objects: the second's are left out.
 fn groups(count: usize) -> Vec<u8> {
     let mut object = new_object();
@@ -198,6 +224,12 @@ fn initialisers_of_distinct_priorities() {
 fn symbols_slots_and_veneers() {
     let summary = assert_linear("symbols", 100_000, &|count| vec![symbols(count)]);
     assert_eq!((summary.relocations, summary.slots, summary.veneers), (200_000, 50_000, 50_000));
+}
+
+#[test]
+fn compressed_relocations() {
+    let summary = assert_linear("compressed", 200_000, &|count| vec![compressed(count)]);
+    assert_eq!(summary.relocations, 200_000);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Made {
     }
 
     fn loaded(&mut self, name: &'static str, prot: Prot, align: u64, content: Content<'static>) -> usize {
-        self.sections.push(Section { name, kind: Kind::Loaded { prot, align, content } });
+        self.sections.push(Section::new(name, Kind::Loaded { prot, align, content }));
         self.sections.len() - 1
     }
 
@@ -93,7 +93,7 @@ impl Object<'static> for Made {
         }
         let table = self.relocations.get(index - self.sections.len());
         let (of, relocations) = table.ok_or(Part::Section(index).error(Problem::Index))?;
-        Ok(Section { name: ".rela", kind: Kind::Relocations { of: *of, count: relocations.len() } })
+        Ok(Section::new(".rela", Kind::Relocations { of: *of, count: relocations.len() }))
     }
 
     fn symbol_count(&self) -> usize {
@@ -369,7 +369,7 @@ mod refusals {
     fn a_target_that_is_not_loaded_is_refused() {
         let mut object = Made::default();
         let text = object.text(&[insn::bl()]);
-        object.sections.push(Section { name: ".debug", kind: Kind::Ignored });
+        object.sections.push(Section::new(".debug", Kind::Ignored));
         let symbol = object.named("note", Binding::Local, Definition::Section { index: 1, offset: 0 });
         object.relocate(text, 0, Reloc::CALL26, symbol, 0);
         assert_eq!(causes(vec![object], &Setup::default()), ["NotLoaded"]);
@@ -379,9 +379,7 @@ mod refusals {
     fn a_local_target_in_a_group_kept_elsewhere_is_refused() {
         let object = || {
             let mut object = Made::default();
-            object
-                .sections
-                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 1, alike: Alike::Key } });
+            object.sections.push(Section::new(".group", Kind::Group { key: "inline", count: 1, alike: Alike::Key }));
             object.members = vec![1];
             object.named_text(".text.inline", &[0]);
             let text = object.text(&[insn::bl()]);
@@ -463,9 +461,7 @@ mod refusals {
     fn a_table_that_is_too_short_is_named() {
         let object = || {
             let mut object = Made::default();
-            object
-                .sections
-                .push(Section { name: ".group", kind: Kind::Group { key: "inline", count: 0, alike: Alike::Key } });
+            object.sections.push(Section::new(".group", Kind::Group { key: "inline", count: 0, alike: Alike::Key }));
             let text = object.text(&[insn::bl(), insn::adrp(Reg::X0)]);
             let symbol = object.wants("far");
             object.relocate(text, 0, Reloc::CALL26, symbol, 0);

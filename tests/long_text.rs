@@ -60,6 +60,14 @@ struct Long<'data> {
     main: &'data [u8],
     function: &'data [u8],
     names: &'data [String],
+    orders: [&'data str; 3],
+}
+
+impl<'data> Long<'data> {
+    /// What section `index` is ordered by.
+    fn order(&self, index: usize) -> &'data str {
+        self.orders[index % 3]
+    }
 }
 
 impl<'data> Object<'data> for Long<'data> {
@@ -80,7 +88,7 @@ impl<'data> Object<'data> for Long<'data> {
                 Kind::Loaded { prot: Prot::ReadExec, align: 4, content: Content::Bytes(bytes) }
             }
         };
-        Ok(Section { name: ".text", kind })
+        Ok(Section { order: self.order(index), ..Section::new(".text", kind) })
     }
 
     /// First the function that calls all; then for each of the others its leaf, itself, and its number.
@@ -135,17 +143,26 @@ fn through_island(word: impl Fn(u64) -> u32, at: u64) -> u64 {
     at
 }
 
-fn with_object<R>(run: impl FnOnce(Long<'_>) -> R) -> R {
+fn with_object<R>(orders: [&str; 3], run: impl FnOnce(Long<'_>) -> R) -> R {
     let names: Vec<String> = (0..FUNCTIONS).map(|number| format!("leaf{number}")).collect();
     let main = bytes(MAIN.into_iter().chain([0x9400_0000; FUNCTIONS]).chain(MAIN_END));
     let mut function = bytes(LEAF.into_iter().chain(CALLER));
     function.resize(SIZE, 0);
-    run(Long { main: &main, function: &function, names: &names })
+    run(Long { main: &main, function: &function, names: &names, orders })
 }
 
 #[test]
 fn every_call_lands_in_300_mib_of_text() {
-    with_object(|object| {
+    every_call_lands([""; 3]);
+}
+
+#[test]
+fn every_call_lands_where_the_text_has_an_order() {
+    every_call_lands(["", "$b", "$a"]);
+}
+
+fn every_call_lands(orders: [&str; 3]) {
+    with_object(orders, |object| {
         let own = (object.main.len() + FUNCTIONS * SIZE) as u64;
         assert!(own >= 300 << 20);
         let inputs = [Input { name: "long.o", object }];
@@ -167,6 +184,10 @@ fn every_call_lands_in_300_mib_of_text() {
         let word = |at: u64| u32::from_le_bytes(image[(at - BASE) as usize..][..4].try_into().unwrap());
         let leaves: Vec<u64> =
             (0..FUNCTIONS).map(|number| plan.find(&format!("leaf{number}")).unwrap().get()).collect();
+        let order = |number: usize| (inputs[0].object.order(1 + number), number);
+        let mut numbers: Vec<usize> = (0..FUNCTIONS).collect();
+        numbers.sort_by_key(|&number| order(number));
+        assert!(numbers.is_sorted_by_key(|&number| leaves[number]));
         let mut through = 0;
         let mut lands = |place: u64, target: u64| {
             assert_eq!(word(place) >> 26, 0x25, "no BL at {place:#x}");
@@ -194,7 +215,7 @@ fn and_a_processor_gets_there() {
     use aarch64_reloc::load::Image;
     use aarch64_reloc::mem::Reservation;
 
-    with_object(|object| {
+    with_object([""; 3], |object| {
         let inputs = [Input { name: "long.o", object }];
         let report = &mut |failure: &Failure<'_>| panic!("{failure}");
         let space = Reservation::new(1 << 30).unwrap();

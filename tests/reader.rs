@@ -3,6 +3,8 @@
 
 #[allow(dead_code)]
 mod objects;
+#[path = "common/texts.rs"]
+mod texts;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
@@ -13,7 +15,6 @@ use aarch64_reloc::link::{
 };
 use aarch64_reloc::patch::Section;
 use elf::abi;
-use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ops::Range;
@@ -101,6 +102,15 @@ impl File {
         self.set(at, field, value);
     }
 
+    /// Makes the first table of relocations one of compressed ones, which are `bytes`.
+    fn compress(&mut self, bytes: &[u8]) {
+        let (table, _) = self.find(SHT_RELA);
+        let at = self.get(table, header::OFFSET);
+        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+        self.set(table, header::SIZE, bytes.len() as u64);
+        self.set(table, header::TYPE, SHT_CREL.into());
+    }
+
     fn symbol(&mut self, index: usize, field: Field, value: u64) {
         self.entry(abi::SHT_SYMTAB, index, field, value);
     }
@@ -117,6 +127,9 @@ impl File {
         self.0.push(0);
     }
 }
+
+/// The type of a section of compressed relocations.
+const SHT_CREL: u32 = 0x4000_0014;
 
 /// All that is wrong with an object.
 fn errors(bytes: &[u8]) -> Vec<ObjectError> {
@@ -295,11 +308,101 @@ const OBJECT: &[Case] = &[
         Malformed("an implicit addend lies outside its section"),
         "section 3, relocation 0: malformed: an implicit addend lies outside its section",
     ),
+    // Compressed ones: the number of them and three bits, then of each its offset with what follows.
     (
-        |f| f.section(SHT_RELA, header::TYPE, 0x4000_0014),
+        |f| f.compress(&[]),
         Part::Section(3),
-        Unsupported("compressed relocations (SHT_CREL)"),
-        "section 3: not supported: compressed relocations (SHT_CREL)",
+        Malformed("the compressed relocations end too early"),
+        "section 3: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[0x80]),
+        Part::Section(3),
+        Malformed("the compressed relocations end too early"),
+        "section 3: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[2 << 3, 0]),
+        Part::Section(3),
+        Malformed("the compressed relocations end too early"),
+        "section 3: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        Part::Section(3),
+        Malformed("the compressed relocations end too early"),
+        "section 3: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[1 << 3, 0x80]),
+        Part::Relocation(3, 0),
+        Malformed("the compressed relocations end too early"),
+        "section 3, relocation 0: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[1 << 3 | 4, 4]),
+        Part::Relocation(3, 0),
+        Malformed("the compressed relocations end too early"),
+        "section 3, relocation 0: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[2 << 3 | 4, 0, 3, 1]),
+        Part::Relocation(3, 1),
+        Malformed("the compressed relocations end too early"),
+        "section 3, relocation 1: malformed: the compressed relocations end too early",
+    ),
+    (
+        |f| f.compress(&[0, 0]),
+        Part::Section(3),
+        Malformed("the compressed relocations end before their section"),
+        "section 3: malformed: the compressed relocations end before their section",
+    ),
+    (
+        |f| f.compress(&[1 << 3, 0, 0]),
+        Part::Relocation(3, 0),
+        Malformed("the compressed relocations end before their section"),
+        "section 3, relocation 0: malformed: the compressed relocations end before their section",
+    ),
+    (
+        |f| f.compress(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
+        Part::Section(3),
+        Malformed("a number of compressed relocations has more than 64 bits"),
+        "section 3: malformed: a number of compressed relocations has more than 64 bits",
+    ),
+    (
+        |f| f.compress(&[1 << 3, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]),
+        Part::Relocation(3, 0),
+        Malformed("a number of compressed relocations has more than 64 bits"),
+        "section 3, relocation 0: malformed: a number of compressed relocations has more than 64 bits",
+    ),
+    (
+        |f| f.compress(&[1 << 3, 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1]),
+        Part::Relocation(3, 0),
+        Malformed("a number of compressed relocations has more than 64 bits"),
+        "section 3, relocation 0: malformed: a number of compressed relocations has more than 64 bits",
+    ),
+    (
+        |f| f.compress(&[1 << 3, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]),
+        Part::Relocation(3, 0),
+        Malformed("a number of compressed relocations has more than 64 bits"),
+        "section 3, relocation 0: malformed: a number of compressed relocations has more than 64 bits",
+    ),
+    (
+        // A type of 9999.
+        |f| f.compress(&[1 << 3 | 4, 2, 0x8f, 0xce, 0]),
+        Part::Relocation(3, 0),
+        Unknown("relocation type", 9999),
+        "section 3, relocation 0: unknown relocation type 9999",
+    ),
+    (
+        // A CALL26 without an addend of its own.
+        |f| {
+            f.compress(&[1 << 3, 2, 0x9b, 2]);
+            f.section(SHT_PROGBITS, header::SIZE, 3);
+        },
+        Part::Relocation(3, 0),
+        Malformed("an implicit addend lies outside its section"),
+        "section 3, relocation 0: malformed: an implicit addend lies outside its section",
     ),
     (
         |f| f.section(SHT_RELA, header::ENTRY_SIZE, 16),
@@ -447,32 +550,15 @@ fn each_change_is_refused_for_what_it_breaks() {
     }
 }
 
-/// The texts in the code of a source, where none but those of problems are.
-fn texts(source: &str) -> BTreeSet<String> {
-    fn collect(tokens: TokenStream, texts: &mut BTreeSet<String>) {
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => collect(group.stream(), texts),
-                TokenTree::Literal(literal) => {
-                    let text = literal.to_string();
-                    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-                    texts.extend(text.filter(|text| !text.is_empty()).map(str::to_owned));
-                }
-                _ => {}
-            }
-        }
-    }
-    let code: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let mut texts = BTreeSet::new();
-    collect(code.join("\n").parse().unwrap(), &mut texts);
-    texts
-}
-
 #[test]
 fn every_problem_of_the_reader_has_its_change() {
-    let mut known = texts(include_str!("../src/formats/elf.rs"));
-    known.extend(texts(include_str!("../src/formats/file.rs")));
-    known.extend(texts(include_str!("../src/formats/strings.rs")));
+    let sources = [
+        include_str!("../src/formats/elf.rs"),
+        include_str!("../src/formats/file.rs"),
+        include_str!("../src/formats/crel.rs"),
+        include_str!("../src/formats/strings.rs"),
+    ];
+    let known: BTreeSet<String> = sources.into_iter().flat_map(texts::problems).collect();
     let reached = OBJECT.iter().chain(GROUP).filter_map(|(_, _, problem, _)| match problem {
         Malformed(text) | Unsupported(text) | Unknown(text, _) => Some((*text).to_owned()),
         _ => None,

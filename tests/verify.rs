@@ -8,11 +8,15 @@ mod common;
 #[cfg(all(feature = "std", feature = "object", target_os = "linux"))]
 #[allow(dead_code)]
 mod objects;
+#[path = "common/texts.rs"]
+mod texts;
 
 use aarch64_reloc::formats::image::{Counts, Image};
 use aarch64_reloc::link::{ObjectError, Part, Problem};
 use aarch64_reloc::verify::{Found, Memory, Target, Unverified, Verdict, View, Wrong};
 use aarch64_reloc::{Addr, Reloc};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
@@ -591,10 +595,15 @@ mod example {
 #[test]
 fn what_is_no_image_is_refused_by_its_name() {
     let image = Spoilt::new("places-lld").bytes;
+    let reached = RefCell::new(BTreeSet::new());
     let refused = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = image.clone();
         change(&mut bytes);
-        verify(&bytes).unwrap_err()
+        let error = verify(&bytes).unwrap_err();
+        if let Problem::Malformed(text) | Problem::Unsupported(text) | Problem::Unknown(text, _) = error.problem {
+            reached.borrow_mut().insert(text.to_owned());
+        }
+        error
     };
     let file = |problem| Part::File.error(problem);
     assert_eq!(refused(&|bytes| bytes.clear()), file(Problem::Malformed("not an ELF file")));
@@ -610,7 +619,7 @@ fn what_is_no_image_is_refused_by_its_name() {
     let table = (0..).find(|&index| image[kind(index)] == 4).unwrap();
     let section = |problem| Part::Section(table).error(problem);
     let at = headers + 64 * table;
-    let rel = Problem::Unsupported("relocations without addends (SHT_REL)");
+    let rel = Problem::Unsupported("relocations without addends");
     assert_eq!(refused(&|bytes| bytes[at + 4] = 9), section(rel));
     let other = Problem::Malformed("the relocations are of another table of symbols");
     assert_eq!(refused(&|bytes| bytes[at + 40] = 0), section(other));
@@ -621,6 +630,23 @@ fn what_is_no_image_is_refused_by_its_name() {
     assert_eq!(refused(&|bytes| bytes[first + 14] = 1).part, Part::Symbol(0x1_0000 | usize::from(image[first + 12])));
     let unknown = Part::Relocation(table, 0).error(Problem::Unknown("relocation type", 0xff13));
     assert_eq!(refused(&|bytes| bytes[first + 9] = 0xff), unknown);
+    let missed = &texts::problems(include_str!("../src/formats/image.rs")) - &reached.into_inner();
+    assert_eq!(missed, BTreeSet::new());
+
+    // For the dynamic linker, the same table is one of its own.
+    let dynamic = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = image.clone();
+        bytes[at + 8] |= 2;
+        // The first is R_AARCH64_ABS64.
+        bytes[first + 8..first + 12].copy_from_slice(&257_u32.to_le_bytes());
+        change(&mut bytes);
+        Image::parse(&bytes).unwrap().dynamic().find_map(Result::err)
+    };
+    assert_eq!(dynamic(&|_| {}), None);
+    assert_eq!(dynamic(&|bytes| bytes[at + 56] = 16), Some(section(size)));
+    assert_eq!(dynamic(&|bytes| bytes[at + 40] = 200), Some(Part::Section(200).error(Problem::Index)));
+    let index = Part::Relocation(table, 0).error(Problem::Index);
+    assert_eq!(dynamic(&|bytes| bytes[first + 14] = 1), Some(index));
 }
 
 #[test]

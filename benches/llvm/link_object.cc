@@ -36,7 +36,7 @@ private:
   JITLinkMemoryManager &Memory;
 };
 
-void jitlink(MemoryBufferRef Object) {
+void linkByJITLink(MemoryBufferRef Object) {
   auto Memory = Check(InProcessMemoryManager::Create());
   auto Graph = Check(createLinkGraphFromObject(Object));
   link(std::move(Graph), std::make_unique<Context>(*Memory));
@@ -47,7 +47,7 @@ class NoSymbols : public LegacyJITSymbolResolver {
   JITSymbol findSymbolInLogicalDylib(const std::string &) override { return nullptr; }
 };
 
-void rtdyld(MemoryBufferRef Object) {
+void linkByRuntimeDyld(MemoryBufferRef Object) {
   SectionMemoryManager Memory;
   NoSymbols Resolver;
   RuntimeDyld Linker(Memory, Resolver);
@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
   if (argc != 4)
     return 2;
   auto Object = Check(errorOrToExpected(MemoryBuffer::getFile(argv[3], false, false)));
-  auto *Link = StringRef(argv[1]) == "jitlink" ? jitlink : rtdyld;
+  auto *Link = StringRef(argv[1]) == "jitlink" ? linkByJITLink : linkByRuntimeDyld;
   for (int Times = atoi(argv[2]); Times > 0; --Times) {
     uint64_t Start = now();
     Link(Object->getMemBufferRef());

@@ -29,6 +29,8 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --no-x16              let veneers use no register
   --bti                 give functions that have none a landing pad where a veneer needs it
   --execute-only        refuse what reads text
+  --fix-cortex-a53-843419
+                        leave no ADRP where that erratum makes it go wrong
   --tags keep|strip|refuse
                         what becomes of bits 63:56 of addresses that are measured from their place [keep]
   --load LIB            look undefined symbols up in this shared library too (on AArch64)
@@ -107,6 +109,7 @@ impl Options {
                 Long("no-x16") => options.policy.scratch = false,
                 Long("bti") => options.policy.landing_pads = true,
                 Long("execute-only") => options.policy.execute_only = true,
+                Long("fix-cortex-a53-843419") => options.policy.erratum_843419 = true,
                 Long("tags") => options.policy.tags = parser.value()?.parse_with(tags)?,
                 Long("load") => options.load.push(parser.value()?.into()),
                 Long("emit") | Short('o') => options.emit = Some(parser.value()?.into()),

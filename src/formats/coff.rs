@@ -22,8 +22,10 @@ use records::Record;
 
 /// A relocatable object in the bytes of its file. Every access is checked; sections and names are not copied.
 ///
-/// - `.text$mn` is called `.text`; the order that follows a `$` is not kept. Where it matters, the section is refused;
-///   `.CRT$XCU` alone, the constructors of C++, is called `.init_array`.
+/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. The
+///   constructors of C++ (`.CRT$XCA` to `.CRT$XCZ`) are an output section of their own, `.init_array`; the rest of `.CRT`,
+///   such as the initialisers of C (`.CRT$XI`) and the terminators (`.CRT$XP`, `.CRT$XT`), is data, which nobody calls but a
+///   C runtime that is linked too.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
 /// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.
@@ -97,9 +99,7 @@ impl<'data> Coff<'data> {
         if is_ignored(name, header) {
             return Ok(Kind::Ignored);
         }
-        if name == ".tls" || name.starts_with(".tls$") {
-            return Err(Problem::Unsupported("thread-local storage (.tls$)"));
-        }
+        check_name(name)?;
         let flags = header.characteristics.get(LE);
         if flags.contains(pe::IMAGE_SCN_MEM_SHARED) {
             return Err(Problem::Unsupported("a section shared by processes (IMAGE_SCN_MEM_SHARED)"));
@@ -187,15 +187,36 @@ fn is_ignored(name: &str, header: &ImageSectionHeader) -> bool {
         || matches!(name, ".gfids$y" | ".giats$y" | ".gljmp$y" | ".gehcont$y")
 }
 
-/// The name of the output section that a section called `name` goes to.
-fn plain_name(name: &str) -> Result<&str, Problem> {
-    match name.split_once('$') {
-        None => Ok(name),
-        Some((plain @ (".text" | ".rdata" | ".data" | ".bss" | ".pdata" | ".xdata"), _)) => Ok(plain),
-        Some((".CRT", "XCU")) => Ok(".init_array"),
-        Some((".CRT", _)) => Err(Problem::Unsupported("initialisers of an order of their own (.CRT$)")),
-        Some(_) => Err(Problem::Unsupported("an order of sections ($ in a name)")),
+/// The output section that a section called `name` goes to, and its order there.
+///
+/// What follows a `$` is the order (PE Format, "Grouped Sections"). What follows a dot, as in `.text.main`, is one too, for
+/// lld-link, which sorts the sections by their names.
+fn grouped(name: &str) -> (&str, &str) {
+    // The first byte may be a dot itself.
+    let cut = name.bytes().skip(1).position(|byte| matches!(byte, b'$' | b'.')).map_or(name.len(), |before| before + 1);
+    let (group, order) = name.split_at_checked(cut).unwrap_or((name, ""));
+    match group {
+        ".CRT" if order.starts_with("$XC") => (".init_array", order),
+        _ => (group, order),
     }
+}
+
+/// Checks that a section of that name is nothing that only the system's loader makes anything of.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let is = |group: &str| name.strip_prefix(group).is_some_and(|order| order.is_empty() || order.starts_with('$'));
+    if is(".tls") {
+        return Err(Problem::Unsupported("thread-local storage (.tls$)"));
+    }
+    if name.starts_with(".CRT$XL") || name.starts_with(".CRT$XD") {
+        return Err(Problem::Unsupported("functions that each thread calls (.CRT$XL, .CRT$XD)"));
+    }
+    if is(".idata") {
+        return Err(Problem::Unsupported("a table of imports (.idata$)"));
+    }
+    if is(".rsrc") {
+        return Err(Problem::Unsupported("resources (.rsrc$)"));
+    }
+    Ok(())
 }
 
 impl<'data> Object<'data> for Coff<'data> {
@@ -216,8 +237,8 @@ impl<'data> Object<'data> for Coff<'data> {
                 Role::Itself => self.kind(name, header)?,
                 Role::Relocations => self.relocations(number, name, header)?,
             };
-            let name = if matches!(kind, Kind::Loaded { .. }) { plain_name(name)? } else { name };
-            Ok(Section { name, kind })
+            let (output, order) = grouped(name);
+            Ok(Section { name, output, order, kind })
         };
         read().map_err(|problem| Part::Section(number as usize).error(problem))
     }

@@ -1,6 +1,6 @@
 //! ELF64 relocatable objects (gABI; AAELF64) in either byte order, read in place by crate `elf`.
 
-use super::file::{ENTRY_SIZE, File, REL_SIZE};
+use super::file::{File, SHT_CREL};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
@@ -28,8 +28,6 @@ pub struct Elf<'data> {
 
 /// Of section groups of one signature, one is kept.
 const GRP_COMDAT: u32 = 1;
-/// Relocations in compressed form; not in crate `elf` yet.
-const SHT_CREL: u32 = 0x4000_0014;
 
 impl<'data> Elf<'data> {
     /// Reads the headers of `bytes`.
@@ -56,9 +54,7 @@ impl<'data> Elf<'data> {
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
-            abi::SHT_RELA => return self.relocations(header, ENTRY_SIZE),
-            abi::SHT_REL => return self.relocations(header, REL_SIZE),
-            SHT_CREL => return Err(Problem::Unsupported("compressed relocations (SHT_CREL)")),
+            abi::SHT_RELA | abi::SHT_REL | SHT_CREL => return self.relocations(header),
             abi::SHT_GROUP => return self.group(header),
             _ => {}
         }
@@ -161,13 +157,13 @@ impl<'data> Elf<'data> {
         Ok((binding, definition))
     }
 
-    fn relocations(&self, header: &SectionHeader, entry: u64) -> Result<Kind<'data>, Problem> {
-        let bytes = self.file.entries(header)?;
+    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        let count = self.file.relocation_count(header)?;
         let of = header.sh_info as usize;
         if of >= self.file.sections.len() {
             return Err(Problem::Malformed("the relocations are for a section that is not there"));
         }
-        Ok(Kind::Relocations { of, count: bytes.len() / entry as usize })
+        Ok(Kind::Relocations { of, count })
     }
 }
 
@@ -184,7 +180,7 @@ impl<'data> Object<'data> for Elf<'data> {
         let header = self.file.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
         let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
-        Ok(Section { name, kind: self.kind(&header).map_err(refuse)? })
+        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
     }
 
     fn symbol_count(&self) -> usize {

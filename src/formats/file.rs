@@ -1,5 +1,6 @@
 //! What relocatable objects and linked images have in common: the header of an ELF64 file, its sections and its symbols (gABI).
 
+use super::crel::Crel;
 use super::dynamic;
 use super::strings::Strings;
 use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
@@ -122,8 +123,19 @@ impl<'data> File<'data> {
         Ok((ParsingTable::new(self.order, Class::ELF64, entries), self.strings(header.sh_link)?))
     }
 
+    /// How many relocations are in a section of them.
+    pub(super) fn relocation_count(&self, header: &SectionHeader) -> Result<usize, Problem> {
+        match header.sh_type {
+            SHT_CREL => Ok(Crel::new(self.content(header)?)?.len()),
+            kind => {
+                let size = if kind == abi::SHT_REL { REL_SIZE } else { ENTRY_SIZE };
+                Ok(self.entries(header)?.len() / size as usize)
+            }
+        }
+    }
+
     /// Entry `index` of the table of relocations that is section `section`, of whatever kind; without an addend of its own
-    /// it has that of 0.
+    /// it has that of 0. Where they are compressed, all before it are read.
     pub(super) fn entry(&self, section: usize, index: usize) -> Result<Rela, ObjectError> {
         let refuse = |problem| Part::Relocation(section, index).error(problem);
         let header = self.header(section)?;
@@ -135,6 +147,11 @@ impl<'data> File<'data> {
                 r_type,
                 r_addend: 0,
             }),
+            SHT_CREL => {
+                let mut all = Crel::new(bytes).map_err(refuse)?.enumerate();
+                let found = all.find(|(at, entry)| *at == index || entry.is_err());
+                found.map(|(_, entry)| entry).transpose().map_err(refuse)?
+            }
             _ => self.nth(bytes, index),
         };
         entry.ok_or(refuse(Problem::Index))
@@ -146,20 +163,30 @@ impl<'data> File<'data> {
 
     /// Entry `index` of the table of relocations that is section `section`.
     pub(super) fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
-        let relocation = self.translate(section, index, self.entry(section, index)?)?;
+        let entry = self.entry(section, index)?;
         let header = self.header(section)?;
-        match header.sh_type {
-            abi::SHT_REL => {
-                let refuse = |problem| Part::Relocation(section, index).error(problem);
-                let outside = refuse(Problem::Malformed("an implicit addend lies outside its section"));
-                let addend = self.implicit_addend(header.sh_info as usize, &relocation).ok_or(outside)?;
-                Ok(Relocation { addend, ..relocation })
-            }
-            _ => Ok(relocation),
-        }
+        self.translate(section, index, entry, self.implicit(&header))
     }
 
-    /// Calls `visit` with the `count` relocations of section `section`, in order, or with why one cannot be read.
+    /// The `count` relocations of section `section`, in order, each read once; nothing follows a compressed one that cannot be
+    /// read.
+    pub(super) fn relocations(
+        &self,
+        section: usize,
+        count: usize,
+    ) -> impl Iterator<Item = Result<Relocation, ObjectError>> {
+        let header = self.header(section).ok().filter(|header| header.sh_type == SHT_CREL);
+        let stream = header.and_then(|header| Crel::new(self.content(&header).ok()?).ok());
+        let implicit = header.and_then(|header| self.implicit(&header));
+        let of_table = if stream.is_some() { 0 } else { count };
+        let streamed = stream.into_iter().flatten().enumerate().map(move |(index, entry)| {
+            let refuse = |problem| Part::Relocation(section, index).error(problem);
+            self.translate(section, index, entry.map_err(refuse)?, implicit)
+        });
+        streamed.chain((0..of_table).map(move |index| self.relocation(section, index)))
+    }
+
+    /// Calls `visit` with each of the [`relocations`](Self::relocations), and reads a table of them with few words.
     #[inline(always)]
     pub(super) fn for_each_relocation(
         &self,
@@ -167,12 +194,16 @@ impl<'data> File<'data> {
         count: usize,
         visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
     ) {
-        let rela = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
-        let entries = rela.and_then(|header| self.content(&header).ok()).map_or(&[][..], |bytes| bytes.as_chunks().0);
-        for (index, entry) in (0..count).zip(entries) {
-            visit(self.translate(section, index, self.rela(entry)));
+        let header = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
+        let table = header.and_then(|header| self.content(&header).ok()).map(|bytes| bytes.as_chunks().0);
+        match table.and_then(|entries| entries.get(..count)) {
+            None => self.relocations(section, count).for_each(visit),
+            Some(entries) => {
+                for (index, entry) in entries.iter().enumerate() {
+                    visit(self.translate(section, index, self.rela(entry), None));
+                }
+            }
         }
-        (entries.len()..count).for_each(|index| visit(self.relocation(section, index)));
     }
 
     /// The entry that is these bytes.
@@ -186,6 +217,17 @@ impl<'data> File<'data> {
         Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend }
     }
 
+    /// The section that holds the addends of relocations that are in a section with this header; `None` where they have
+    /// theirs.
+    pub(super) fn implicit(&self, header: &SectionHeader) -> Option<usize> {
+        let is_implicit = match header.sh_type {
+            abi::SHT_REL => true,
+            SHT_CREL => self.content(header).and_then(Crel::new).is_ok_and(|all| !all.has_addends),
+            _ => false,
+        };
+        is_implicit.then_some(header.sh_info as usize)
+    }
+
     /// The addend that section `of` holds at the place of `relocation`.
     fn implicit_addend(&self, of: usize, relocation: &Relocation) -> Option<i64> {
         let header = self.header(of).ok().filter(|header| header.sh_type != abi::SHT_NOBITS)?;
@@ -195,12 +237,24 @@ impl<'data> File<'data> {
         Some(relocation.reloc.implicit_addend(raw))
     }
 
-    /// The relocation that `entry` says, which is number `index` of section `section`.
+    /// The relocation that `entry` says, which is number `index` of section `section`; with the addend that section
+    /// `implicit` holds, where there is such.
     #[inline(always)]
-    fn translate(&self, section: usize, index: usize, entry: Rela) -> Result<Relocation, ObjectError> {
+    fn translate(
+        &self,
+        section: usize,
+        index: usize,
+        entry: Rela,
+        implicit: Option<usize>,
+    ) -> Result<Relocation, ObjectError> {
         let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| unknown(section, index, entry.r_type))?;
         let (offset, symbol, addend) = (entry.r_offset, entry.r_sym as usize, entry.r_addend);
-        Ok(Relocation { offset, reloc, symbol, addend, origin: Origin::Zero })
+        let relocation = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
+        let Some(of) = implicit else { return Ok(relocation) };
+        let outside = Problem::Malformed("an implicit addend lies outside its section");
+        let outside = Part::Relocation(section, index).error(outside);
+        let addend = self.implicit_addend(of, &relocation).ok_or(outside)?;
+        Ok(Relocation { addend, ..relocation })
     }
 }
 
@@ -216,7 +270,9 @@ fn unknown(section: usize, index: usize, code: u32) -> ObjectError {
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
 pub(super) const ENTRY_SIZE: u64 = 24;
 /// Bytes of an `Elf64_Rel`.
-pub(super) const REL_SIZE: u64 = 16;
+const REL_SIZE: u64 = 16;
+/// Relocations in compressed form; not in crate `elf` yet.
+pub(super) const SHT_CREL: u32 = 0x4000_0014;
 
 fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
     let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {

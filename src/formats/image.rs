@@ -1,6 +1,6 @@
 //! Linked ELF64 images (gABI; AAELF64), in either byte order, with the relocations that `--emit-relocs` keeps, read in place.
 
-use super::file::{ENTRY_SIZE, File};
+use super::file::{ENTRY_SIZE, File, SHT_CREL};
 use super::frames::has_address;
 use super::strings::wanted_name;
 use crate::addr::Addr;
@@ -111,7 +111,8 @@ impl<'data> Image<'data> {
                 Ok(count) => (count, None),
                 Err(error) => (0, Some(Err(error))),
             };
-            (0..count).map(move |entry| self.applied(index, &table, entry)).chain(error)
+            let relocations = self.file.relocations(index, count);
+            relocations.map(move |relocation| self.applied(&table, relocation?)).chain(error)
         })
     }
 
@@ -183,25 +184,23 @@ impl<'data> Image<'data> {
 
     /// The tables of relocations that were kept; those for the dynamic linker are loaded.
     fn tables(&self) -> impl Iterator<Item = (usize, SectionHeader)> {
-        let is_table = |header: &SectionHeader| matches!(header.sh_type, abi::SHT_RELA | abi::SHT_REL);
+        let is_table = |header: &SectionHeader| matches!(header.sh_type, abi::SHT_RELA | abi::SHT_REL | SHT_CREL);
         self.headers().filter(move |(_, header)| is_table(header) && !is_loaded(header))
     }
 
     /// How many relocations are in table `index`.
     fn count(&self, index: usize, table: &SectionHeader) -> Result<usize, ObjectError> {
         let refuse = |problem| Part::Section(index).error(problem);
-        if table.sh_type == abi::SHT_REL {
-            return Err(refuse(Problem::Unsupported("relocations without addends (SHT_REL)")));
+        if self.file.implicit(table).is_some() {
+            return Err(refuse(Problem::Unsupported("relocations without addends")));
         }
         if self.file.symtab != usize::try_from(table.sh_link).ok() {
             return Err(refuse(Problem::Malformed("the relocations are of another table of symbols")));
         }
-        let entries = self.file.entries(table).map_err(refuse)?;
-        Ok(entries.len() / ENTRY_SIZE as usize)
+        self.file.relocation_count(table).map_err(refuse)
     }
 
-    fn applied(&self, table: usize, header: &SectionHeader, index: usize) -> Result<Applied<'data>, ObjectError> {
-        let relocation = self.file.relocation(table, index)?;
+    fn applied(&self, header: &SectionHeader, relocation: Relocation) -> Result<Applied<'data>, ObjectError> {
         let of = self.file.header(header.sh_info as usize)?;
         let refuse = |problem| Part::Section(header.sh_info as usize).error(problem);
         let section = self.file.section_names.get(of.sh_name).map_err(refuse)?;

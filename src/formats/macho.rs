@@ -25,8 +25,8 @@ use object::{BigEndian, LittleEndian as LE, U32};
 /// - Arrays of functions (`__mod_init_func`, `__mod_term_func`) are data, which nobody calls; so is `__eh_frame`. Compact
 ///   unwind information (`__LD`), debug information (`__DWARF`) and bitcode (`__LLVM`) are ignored, as are all commands but
 ///   `LC_SEGMENT_64` and `LC_SYMTAB`.
-/// - The template of thread-local storage is one output section, `__DATA,__thread_data`, zeros included: from its first byte
-///   are measured the offsets in `__thread_vars`.
+/// - The template of thread-local storage is one output section, `__DATA,__thread_data`, the zeros of `__thread_bss` behind
+///   all else: from its first byte are measured the offsets in `__thread_vars`.
 /// - Names of symbols keep the underscore that C's have there.
 #[derive(Debug)]
 pub struct MachO<'data> {
@@ -220,7 +220,7 @@ impl<'data> Object<'data> for MachO<'data> {
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
         let refuse = |problem| Part::Section(index).error(problem);
         if index == 0 {
-            return Ok(Section { name: "", kind: Kind::Ignored });
+            return Ok(Section::new("", Kind::Ignored));
         }
         if let Some(header) = self.header(index) {
             return self.read_section(header).map_err(refuse);
@@ -230,7 +230,7 @@ impl<'data> Object<'data> for MachO<'data> {
         // Where the section is refused, that is said of itself.
         let is_loaded = |section: &Section<'_>| matches!(section.kind, Kind::Loaded { .. });
         let Some(section) = self.read_section(header).ok().filter(is_loaded) else {
-            return Ok(Section { name: "", kind: Kind::Ignored });
+            return Ok(Section::new("", Kind::Ignored));
         };
         let table = self.relocations(header).map_err(|problem| Part::Section(of).error(problem))?;
         Ok(Section { kind: Kind::Relocations { of, count: table.len() }, ..section })

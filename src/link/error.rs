@@ -40,6 +40,8 @@ pub enum Cause<'a> {
     ReadsText(Reloc),
     /// The object's data is in this byte order, and that of the first object, which is named, in the other.
     Endian(Endian, &'a str),
+    /// An `ADRP` that erratum 843419 affects, and no relocation says what it is to make.
+    Erratum,
     /// A slot of the GOT could not be had.
     Got(got::Full),
     /// No object defines the symbol, and the resolver does not know it.
@@ -195,6 +197,7 @@ impl fmt::Display for Cause<'_> {
             Self::Object(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
             Self::Endian(endian, first) => write!(f, "its data is {endian}, and that of {first} is not"),
+            Self::Erratum => write!(f, "an ADRP without a relocation, which Cortex-A53 erratum 843419 affects"),
             Self::Got(error) => write!(f, "{error}"),
             Self::Stranded(error, Stranded::Policy) => write!(f, "{error}, which the policy does not allow"),
             Self::Stranded(error, why) => write!(f, "{error}: {why}"),

@@ -6,6 +6,7 @@ use super::isles::WANTED;
 use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
+use super::sequence::{Ordered, Sequence};
 use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Run, Segment};
 use super::tls::Template;
 use super::{Input, Report};
@@ -29,6 +30,7 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) table: &'t mut [Output<'data>],
     pub(super) len: usize,
     pub(super) names: Names<'t>,
+    pub(super) sequence: Sequence<'t, 'data>,
     pub(super) segments: &'t mut [Segment],
     pub(super) segment_count: usize,
     /// The segment of the executable output sections that are not pinned, or [`NONE`].
@@ -47,6 +49,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         placed: &'t mut [Placed],
         outputs: &'t mut [Output<'data>],
         names: &'t mut [u64],
+        ordered: &'t mut [Ordered<'data>],
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
         let names = Names::new(names);
@@ -55,6 +58,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             table: outputs,
             len: 0,
             names,
+            sequence: Sequence::new(ordered),
             segments,
             segment_count: 0,
             run: NONE,
@@ -91,13 +95,16 @@ impl<'t, 'data> Layout<'t, 'data> {
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let read = input.object.section(index).map(|section| (section.name, section.kind));
+                let read = input.object.section(index).map(|section| (section, section.kind));
                 let number = first.section + index;
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
-                    Ok((name, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(name), prot)?;
-                        self.append(number, output, align, content)?;
+                    Ok((section, Kind::Loaded { prot, align, content })) => {
+                        let output = self.output_for(output_name(section.output), prot)?;
+                        match section.order {
+                            "" => self.append(number, output, align, content)?,
+                            order => self.put_off(number, output, order)?,
+                        }
                         Ok(())
                     }
                     Ok((_, Kind::ThreadLocal { align, content })) => {
@@ -125,6 +132,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                 }
             }
         }
+        self.append_ordered(inputs, firsts)?;
         self.align_template();
         self.end_unwind()
     }
@@ -182,15 +190,21 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Appends the input section numbered `section` to the output section numbered `number`.
-    fn append(&mut self, section: usize, number: u32, align: u64, content: Content<'_>) -> Result<(), Fatal> {
+    pub(super) fn append(
+        &mut self,
+        section: usize,
+        number: u32,
+        align: u64,
+        content: Content<'_>,
+    ) -> Result<(), Fatal> {
         if !align.is_power_of_two() {
             return Err(Cause::Alignment(align).into());
         }
         let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
         let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        *self.placed.get_mut(section).ok_or(Cause::Table("sections"))? =
-            Placed { output: number, offset, ..Placed::NOWHERE };
+        let placed = self.placed.get_mut(section).ok_or(Cause::Table("sections"))?;
+        (placed.output, placed.offset) = (number, offset);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub struct Needs {
     pub output_names: usize,
     /// Records in [`Tables::groups`](super::Tables::groups).
     pub groups: usize,
+    /// Records in [`Tables::ordered`](super::Tables::ordered).
+    pub ordered: usize,
     /// Records in [`Tables::outputs`](super::Tables::outputs).
     pub outputs: usize,
     /// Records in [`Tables::segments`](super::Tables::segments).
@@ -97,16 +99,18 @@ struct Found {
 impl Found {
     fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs) {
         for index in 0..object.section_count() {
-            match object.section(index).map(|section| section.kind) {
-                Ok(object::Kind::Loaded { prot, align, content }) => {
+            let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
+            match kind {
+                object::Kind::Loaded { prot, align, content } => {
                     needs.outputs += 1;
+                    needs.ordered += usize::from(!order.is_empty());
                     if prot == Prot::ReadExec {
                         self.pieces += 1;
                         self.text = self.text.saturating_add(content.size()).saturating_add(align);
                     }
                 }
-                Ok(object::Kind::Group { .. }) => needs.groups += 2,
-                Ok(object::Kind::Relocations { of, count }) => {
+                object::Kind::Group { .. } => needs.groups += 2,
+                object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
                     let is_text = text(object, of).is_some();
                     self.relocations(object, index, count, is_text);

@@ -67,10 +67,21 @@ pub trait Object<'data> {
 /// A section of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Section<'data> {
-    /// Its name.
+    /// Its name, as the file has it.
     pub name: &'data str,
+    /// The name of the output section that it goes to, where it is loaded.
+    pub output: &'data str,
+    /// Where it goes among the sections there: by the bytes of this, and where these are the same, as they come.
+    pub order: &'data str,
     /// What it is to the linker.
     pub kind: Kind<'data>,
+}
+
+impl<'data> Section<'data> {
+    /// A section that goes to the output section of its own name, as it comes.
+    pub const fn new(name: &'data str, kind: Kind<'data>) -> Self {
+        Self { name, output: name, order: "", kind }
+    }
 }
 
 /// What a section is to the linker.

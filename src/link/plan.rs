@@ -82,7 +82,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
-        let mut layout = Layout::new(placed, outputs, names, tables.segments)?;
+        let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
         symbols.place_common(&mut layout)?;
@@ -142,6 +142,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
     fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
         let (inputs, mut next) = (self.inputs, 0_usize);
+        let mut affected = Affected::default();
         for (object, input) in inputs.iter().enumerate() {
             for index in 0..input.object.section_count() {
                 let Some(&first) = self.firsts.get(object) else { continue };
@@ -150,7 +151,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 table.for_each(|site| {
                     let Ok(site) = site else { return };
                     self.summary.relocations += 1;
-                    let fixup = self.check_direct(site).or_else(|| self.check_any(site, report));
+                    let fixup = self.check_direct(site).or_else(|| self.check_any(site, &mut affected, report));
                     if let Some(fixup) = fixup {
                         if let Some(place) = self.fixups.get_mut(next) {
                             *place = fixup;
@@ -164,6 +165,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 self.layout.note_run(first.section + index, run);
             }
         }
+        self.check_unrelated(affected.count, report);
         if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
     }
 
@@ -172,10 +174,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     #[inline]
     fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>) -> Option<Fixup> {
         let Link { facts, place, target, to, .. } = site.link(&self.symbols)?;
-        let Policy { tags, execute_only, .. } = self.router.policy;
+        let Policy { tags, execute_only, erratum_843419, .. } = self.router.policy;
         let reloc = site.relocation.reloc;
         let value = match facts.is_plain {
-            true if tags == Tags::Keep && !execute_only => Value::Addr(to),
+            _ if execute_only || erratum_843419 => return None,
+            true if tags == Tags::Keep => Value::Addr(to),
             false if target.slot != NONE => Value::Slot(self.router.got.slot(target.slot)),
             _ => return None,
         };
@@ -189,12 +192,21 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// What any relocation is given; reports why, where it is nothing.
     #[inline(never)]
-    fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
+    fn check_any(
+        &mut self,
+        site: &Site<'_, '_, 'data, O>,
+        affected: &mut Affected,
+        report: &mut Report<'_>,
+    ) -> Option<Fixup> {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
         let reference = site.reference(symbols, layout).ok()?;
         // What reads text that is not to be read was reported.
         if router.policy.execute_only && reads_text(&reference, layout) {
             return None;
+        }
+        // Twice for one place is once.
+        if router.is_affected(&reference) && affected.last.replace(reference.place) != Some(reference.place) {
+            affected.count += 1;
         }
         let action = check_one(site, &reference, router, &|reference| begins(inputs, firsts, reference));
         let (number, reloc, facts, has_own_slot) =
@@ -234,6 +246,13 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     }
 }
 
+/// The places of relocations that the erratum affects: how many, and the last.
+#[derive(Default)]
+struct Affected {
+    count: usize,
+    last: Option<Addr>,
+}
+
 /// The byte order of all objects. One that has another is reported.
 fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut Report<'_>) -> Endian {
     let Some(first) = inputs.first() else { return Endian::default() };
@@ -264,7 +283,7 @@ fn check_one<'data, O: Object<'data>>(
             reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
         }
         // Of an instruction that the relocation may not change, nothing else is said.
-        Ok(Action::Replace(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
+        Ok(Action::Replace(_) | Action::Adr(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
             reloc.read(raw, place).map_err(|reason| refuse(None, reason))?;
         }
         Err(_) => {}

@@ -29,6 +29,9 @@ pub struct Policy {
     /// Whoever runs the image first calls the resolvers of its [indirect functions](super::Plan::indirect), which need
     /// veneers that may change x16. Else they are an error.
     pub resolvers: bool,
+    /// The image runs on a Cortex-A53 with erratum 843419: an `ADRP` in the last two words of a page, followed by what makes it
+    /// go wrong, becomes an `ADR`, or goes through a detour.
+    pub erratum_843419: bool,
     /// What becomes of tagged addresses.
     pub tags: Tags,
 }
@@ -43,6 +46,7 @@ impl Policy {
         landing_pads: false,
         execute_only: false,
         resolvers: false,
+        erratum_843419: false,
         tags: Tags::Keep,
     };
 

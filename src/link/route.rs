@@ -41,6 +41,8 @@ pub(super) struct Reference<'a> {
     pub(super) addr: Addr,
     /// `A`.
     pub(super) addend: i64,
+    /// The object's bytes from the place on to the end of the section.
+    pub(super) code: &'a [u8],
     /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
     pub(super) is_measured: bool,
 }
@@ -81,6 +83,8 @@ pub(super) enum Action {
     Lead(Addr, Remedy),
     /// The instruction, which the relocation may change, is replaced by this one.
     Replace(u32),
+    /// The same, by an `ADR` that makes the page of an `ADRP`.
+    Adr(u32),
     /// The same, by a branch to a detour.
     Detour(u32),
 }
@@ -92,7 +96,7 @@ impl Action {
         Ok(match self {
             Self::Patch(value) => Fixup::new(offset, reloc, value),
             Self::Lead(to, _) => Fixup::new(offset, reloc, to),
-            Self::Replace(word) | Self::Detour(word) => Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into())),
+            Self::Replace(word) | Self::Adr(word) | Self::Detour(word) => Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into())),
         })
     }
 }
@@ -120,7 +124,10 @@ impl Router<'_> {
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, facts, place, target, addend, .. } = *reference;
         if refers_to_nothing(reloc, target) {
-            return Ok(to_nothing(reference, raw));
+            return match to_nothing(reference, raw) {
+                Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),
+                action => Ok(action),
+            };
         }
         if through_slot(facts, target, addend, self.policy) {
             let slot = self.slot(reference)?;
@@ -132,6 +139,9 @@ impl Router<'_> {
             };
         }
         let value = self.value(reference)?;
+        if self.is_affected(reference) {
+            return self.mend(reference, value, raw);
+        }
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
         match facts.remedy {
             Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {

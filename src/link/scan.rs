@@ -10,7 +10,7 @@ use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, Placed, State, Target};
 use super::walk::{Site, Table};
-use super::{Input, Report};
+use super::{Input, Report, erratum};
 use crate::addr::Addr;
 use crate::arena::{Prot, Reach};
 use crate::got::Kind;
@@ -51,7 +51,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
             table.for_each(|site| match site {
                 Ok(site) => {
                     has_near |= facts(site.relocation.reloc).is_near_slot;
-                    if let Some(link) = site.link(scan.symbols).filter(|_| !policy.execute_only) {
+                    if let Some(link) = site.link(scan.symbols).filter(|_| !(policy.execute_only || policy.erratum_843419)) {
                         let wants = scan.wants_plain(&link, layout);
                         wants_island |= scan.count(&wants);
                     } else {
@@ -114,6 +114,9 @@ impl Scan<'_, '_> {
         if through_slot(facts, target, addend, self.policy) {
             return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Cells { cells: 2, is_hop: false }, is_once: self.spans.has_one_island });
         }
+        if self.policy.erratum_843419 && erratum::may_be_affected(reference) {
+            return Ok(self.wants_within(erratum::REACH, &reference.link(), layout));
+        }
         if refers_to_nothing(reloc, target) {
             return Ok(Wants { number, entry: None, way: Way::Direct, is_once: false });
         }
@@ -123,19 +126,24 @@ impl Scan<'_, '_> {
     /// The same of one to something, which is not called through a slot.
     #[inline]
     fn wants_plain(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
+        self.wants_within(link.facts.reach, link, layout)
+    }
+
+    /// The same of one that reaches so far.
+    #[inline]
+    fn wants_within(&self, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
         let Link { facts, number, .. } = *link;
         // Slots near a base are counted when each object has its own.
         let entry = facts.entry.filter(|_| !facts.is_near_slot);
         let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy));
-        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, link, layout));
+        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, reach, link, layout));
         // In one island there is one veneer for all calls to a symbol itself.
         let is_once = facts.is_call && link.to == link.target.addr && self.spans.has_one_island;
         Wants { number, entry, way, is_once }
     }
 
     /// How a reference that `remedy` may bring to its target gets there.
-    fn way(&self, remedy: Remedy, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
-        let reach = link.facts.reach;
+    fn way(&self, remedy: Remedy, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
         let cells = match remedy {
             Remedy::Veneer => 2 + usize::from(self.policy.landing_pads),
             Remedy::Hop => 1,

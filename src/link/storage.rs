@@ -2,6 +2,7 @@
 
 use super::Needs;
 use super::isles::Isle;
+use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Tables, Target};
 use crate::patch::Fixup;
 use crate::{got, veneer};
@@ -16,6 +17,7 @@ pub struct Storage<'data> {
     names: Vec<u64>,
     output_names: Vec<u64>,
     groups: Vec<u64>,
+    ordered: Vec<Ordered<'data>>,
     outputs: Vec<Output<'data>>,
     segments: Vec<Segment>,
     slots: Vec<got::Entry>,
@@ -34,6 +36,7 @@ impl<'data> Storage<'data> {
             names: vec![0; needs.names],
             output_names: vec![0; needs.output_names],
             groups: vec![0; needs.groups],
+            ordered: vec![Ordered::default(); needs.ordered],
             outputs: vec![Output::default(); needs.outputs],
             segments: vec![Segment::default(); needs.segments],
             slots: vec![got::Entry::default(); needs.slots],
@@ -52,6 +55,7 @@ impl<'data> Storage<'data> {
             names: &mut self.names,
             output_names: &mut self.output_names,
             groups: &mut self.groups,
+            ordered: &mut self.ordered,
             outputs: &mut self.outputs,
             segments: &mut self.segments,
             slots: &mut self.slots,

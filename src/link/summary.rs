@@ -37,6 +37,8 @@ pub struct Rungs {
     pub hop: usize,
     /// Instructions that became a detour.
     pub detour: usize,
+    /// `ADRP`s that became an `ADR` for erratum 843419.
+    pub adr: usize,
     /// Weak references to nothing.
     pub nothing: usize,
 }
@@ -49,6 +51,7 @@ impl Rungs {
             Action::Patch(_) => &mut self.direct,
             Action::Lead(_, Remedy::Hop) => &mut self.hop,
             Action::Lead(..) => &mut self.veneer,
+            Action::Adr(_) => &mut self.adr,
             Action::Replace(_) => &mut self.nothing,
             Action::Detour(_) => &mut self.detour,
         };
@@ -67,6 +70,7 @@ impl fmt::Display for Summary {
             (rungs.veneer, "through", Some(Count(veneers, "veneer"))),
             (rungs.hop, "through", Some(Count(hops, "hop"))),
             (rungs.detour, "through", Some(Count(detours, "detour"))),
+            (rungs.adr, "by ADR (erratum 843419)", None),
             (rungs.nothing, "to nothing", None),
         ] {
             match made {

@@ -3,6 +3,7 @@
 use super::isles::{CELL, Isle};
 use super::kinds::slots;
 use super::order::{self, Step};
+use super::sequence::Ordered;
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::got::Kind;
@@ -24,6 +25,8 @@ pub struct Tables<'t, 'data> {
     pub output_names: &'t mut [u64],
     /// Hash buckets for the keys of section groups.
     pub groups: &'t mut [u64],
+    /// One a section that has an order.
+    pub ordered: &'t mut [Ordered<'data>],
     /// One an output section.
     pub outputs: &'t mut [Output<'data>],
     /// One a segment.
@@ -58,6 +61,8 @@ pub struct Placed {
     pub(super) output: u32,
     /// The island that follows it, or [`NONE`].
     pub(super) isle: u32,
+    /// It comes after those of no order.
+    pub(super) is_ordered: bool,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
     /// Bytes by which it was moved since what the islands need was counted.
@@ -76,8 +81,14 @@ pub(super) struct Run {
 
 impl Placed {
     /// A section that is not loaded.
-    pub(super) const NOWHERE: Self =
-        Self { output: NONE, isle: NONE, offset: 0, moved: 0, run: Run { of: NONE, first: 0, count: 0 } };
+    pub(super) const NOWHERE: Self = Self {
+        output: NONE,
+        isle: NONE,
+        is_ordered: false,
+        offset: 0,
+        moved: 0,
+        run: Run { of: NONE, first: 0, count: 0 },
+    };
 }
 
 /// No record.

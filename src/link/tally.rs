@@ -7,11 +7,11 @@
 use super::error::{Cause, Fatal};
 use super::isles::{Isles, Pass};
 use super::layout::Layout;
-use super::object::{Kind, Object, Section};
+use super::object::{Kind, Object};
 use super::plan::{Plan, begins};
 use super::tables::NONE;
 use super::walk::for_each_relocation;
-use super::{Input, bases, indirect};
+use super::{Input, bases, indirect, sequence};
 use crate::arena::Prot;
 
 /// Bytes that are moved by no more than this at first: of 4096 cells.
@@ -72,14 +72,11 @@ impl Layout<'_, '_> {
         for output in self.table.iter_mut().take(self.len).filter(|output| output.last != NONE) {
             output.size = 0;
         }
-        let sections = inputs.iter().zip(firsts).flat_map(|(input, first)| {
-            (0..input.object.section_count()).map(move |index| (first.section + index, input.object.section(index)))
-        });
-        for (number, section) in sections {
-            let Some(placed) = self.placed.get_mut(number) else { continue };
-            let Ok(Section { kind: Kind::Loaded { prot: Prot::ReadExec, align, content }, .. }) = section else {
-                continue;
-            };
+        for step in 0..self.steps() {
+            let Some(number) = self.at_step(step) else { continue };
+            let Some(Ok(section)) = sequence::section(inputs, firsts, number) else { continue };
+            let Kind::Loaded { prot: Prot::ReadExec, align, content } = section.kind else { continue };
+            let Some(placed) = self.placed.get_mut(number as usize) else { continue };
             let Some(output) = self.table.get_mut(placed.output as usize) else { continue };
             placed.offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
             if placed.isle != NONE {

@@ -79,7 +79,7 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
     ) -> Option<Self> {
         let object = &input.object;
         let Kind::Relocations { of, count } = object.section(index).ok()?.kind else { return None };
-        let Section { name: section, kind } = object.section(of).ok()?;
+        let Section { name: section, kind, .. } = object.section(of).ok()?;
         let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
         let number = (first.section + of) as u32;
         let &Placed { output, isle, moved, .. } = layout.placed.get(number as usize)?;
@@ -123,7 +123,10 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         &self,
         symbols: &'s Symbols<'_>,
         layout: &Layout<'_, 'data>,
-    ) -> Result<Reference<'s>, Option<Cause<'static>>> {
+    ) -> Result<Reference<'s>, Option<Cause<'static>>>
+    where
+        'data: 's,
+    {
         let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
         let Table { first: &First { base, got, .. }, number: section, start, output, isle, moved, .. } = *self.table;
         let is_measured = origin == Origin::Section;
@@ -182,6 +185,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             number,
             addr,
             addend,
+            code: self.rest().unwrap_or_default(),
             is_measured,
         })
     }

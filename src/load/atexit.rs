@@ -71,7 +71,7 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
             (Self::Atexit(_), 1) => Kind::Relocations { of: 0, count: RELOCATIONS.len() },
             (Self::Atexit(_), _) => return Err(Part::Section(index).error(Problem::Index)),
         };
-        Ok(Section { name: ".text", kind })
+        Ok(Section::new(".text", kind))
     }
 
     fn symbol_count(&self) -> usize {

@@ -41,12 +41,16 @@ impl<'a> Image<'a> {
             // As make.sh has them called, so that they are not merged.
             ".xdata" => ".xdata_",
             ".bss" => ".bss_",
-            ".init_array" => ".CRT",
+            // What is sorted first there is an output section of its own here.
+            CONSTRUCTORS => ".CRT",
             name => name.get(..8).unwrap_or(name),
         };
         self.sections.iter().position(|&(other, ..)| other == name)
     }
 }
+
+/// Our output section of the constructors.
+const CONSTRUCTORS: &str = ".init_array";
 
 /// How many bytes and relocations are in the output sections of a link of `files` that `image` has too; all others of ours
 /// are empty. `common` is where in `.bss` lld-link has put the common symbols.
@@ -57,17 +61,22 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
     let objects = [&header].into_iter().chain(files);
     let inputs = objects.map(|bytes| Input { name: "object", object: Coff::parse(bytes).unwrap() });
     let inputs: Vec<_> = inputs.collect();
-    let names = inputs.iter().flat_map(|input| {
-        (0..input.object.section_count()).filter_map(|index| match input.object.section(index).unwrap() {
-            found if matches!(found.kind, Kind::Loaded { .. }) => Some(found.name),
-            _ => None,
-        })
-    });
     let mut pins = BTreeMap::from([(".header", image.base)]);
-    for name in names {
-        if let Some(number) = image.find(name) {
-            pins.insert(name, image.base + image.sections[number].1);
+    let mut constructors = 0;
+    for input in &inputs {
+        for index in 0..input.object.section_count() {
+            let section = input.object.section(index).unwrap();
+            let Kind::Loaded { content, .. } = section.kind else { continue };
+            if let Some(number) = image.find(section.output) {
+                pins.insert(section.output, image.base + image.sections[number].1);
+            }
+            if section.output == CONSTRUCTORS {
+                constructors += content.size();
+            }
         }
+    }
+    if let Some(rest) = pins.get_mut(".CRT") {
+        *rest += constructors;
     }
     if let Some(&bss) = pins.get(".bss") {
         pins.insert("COMMON", bss + common);
@@ -100,14 +109,19 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
             continue;
         }
         let number = image.find(name).unwrap_or_else(|| panic!("lld-link has no {name}"));
-        let (_, _, len, theirs) = image.sections[number];
+        let (_, start, len, theirs) = image.sections[number];
         if name == ".bss" {
             assert!(theirs.is_empty() && len >= output.size());
             continue;
         }
         let (mut ours, mut theirs) = (ours.to_vec(), theirs.to_vec());
-        assert_eq!(ours.len() as u64, len, "{name}");
-        theirs.resize(ours.len(), 0);
+        theirs.resize(len as usize, 0);
+        let before = output.addr().distance_from(Addr::new(image.base + start)) as usize;
+        theirs.drain(..before);
+        if name == CONSTRUCTORS {
+            theirs.truncate(ours.len());
+        }
+        assert_eq!(ours.len(), theirs.len(), "{name}");
         for (at, target) in numbers(files, name) {
             // Each counts its own sections.
             let [mine, other] = [&ours, &theirs].map(|bytes| self::number(bytes, at, 2) as usize - 1);
@@ -147,7 +161,7 @@ fn numbers(files: &[Vec<u8>], name: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     for table in 0..object.section_count() {
         let Kind::Relocations { of, count } = object.section(table).unwrap().kind else { continue };
-        if object.section(of).unwrap().name != name {
+        if object.section(of).unwrap().output != name {
             continue;
         }
         let all = (0..count).map(|index| object.relocation(table, index).unwrap());
@@ -173,6 +187,15 @@ fn every_kind_is_linked_alike() {
     let (size, relocations) = compare(&files, &objects::read("kinds.exe"), 0x140);
     println!("{size} bytes, {relocations} relocations");
     assert!(relocations > 50 && size > 0x2000);
+}
+
+/// What follows a `$` or a dot in the names of sections decides their order.
+#[test]
+fn sections_are_ordered_alike() {
+    let files = ["order-one", "order-two"].map(|name| objects::read(&format!("{name}.obj")));
+    let (size, relocations) = compare(&files, &objects::read("order.exe"), 0);
+    println!("{size} bytes, {relocations} relocations");
+    assert_eq!((size, relocations), (0x34 + 0x28 + 0x40 + 0x28, 24));
 }
 
 /// Of more sections than 16 bits can number, so that it is a big object: functions that each call the next.

@@ -32,3 +32,7 @@ compile -c kinds.s -o "$out/kinds.obj"
 compile -c other.s -o "$out/other.obj"
 compile -c header.s -o "$out/header.obj"
 link kinds "$out/kinds.obj" "$out/other.obj"
+for half in one two; do
+    compile -c order-$half.s -o "$out/order-$half.obj"
+done
+link order "$out/order-one.obj" "$out/order-two.obj"

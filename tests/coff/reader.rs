@@ -1,6 +1,6 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
-use super::objects;
+use super::{objects, texts};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{
@@ -8,7 +8,6 @@ use aarch64_reloc::link::{
     Section, Storage, Symbol, each, measure,
 };
 use aarch64_reloc::reloc::Reloc;
-use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ops::Range;
@@ -250,14 +249,19 @@ const OBJECT: &[Case] = &[
         Unsupported("thread-local storage (.tls$)"),
     ),
     (
-        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".CRT$XCA")),
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".CRT$XLB")),
         Part::Section(2),
-        Unsupported("initialisers of an order of their own (.CRT$)"),
+        Unsupported("functions that each thread calls (.CRT$XL, .CRT$XD)"),
     ),
     (
-        |f| f.section(2, header::NAME, u64::from_le_bytes(*b"mine$a\0\0")),
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".idata$5")),
         Part::Section(2),
-        Unsupported("an order of sections ($ in a name)"),
+        Unsupported("a table of imports (.idata$)"),
+    ),
+    (
+        |f| f.section(2, header::NAME, u64::from_le_bytes(*b".rsrc$01")),
+        Part::Section(2),
+        Unsupported("resources (.rsrc$)"),
     ),
     (|f| f.section(2, header::NAME, 0xff), Part::Section(2), Malformed("the name is not UTF-8")),
     (
@@ -470,31 +474,6 @@ fn each_change_is_refused_for_what_it_breaks() {
     }
 }
 
-/// The texts in the code of a source that are of problems: all but names, of sections for the most part.
-fn texts(source: &str) -> BTreeSet<String> {
-    fn collect(tokens: TokenStream, texts: &mut BTreeSet<String>) {
-        let mut before = String::new();
-        for token in tokens {
-            match &token {
-                TokenTree::Group(group) => {
-                    let of = ["Malformed", "Unsupported", "Unknown"].contains(&&*before);
-                    let mut inside = group.stream().into_iter();
-                    match inside.next() {
-                        Some(TokenTree::Literal(literal)) if of => {
-                            texts.insert(literal.to_string().trim_matches('"').to_owned());
-                        }
-                        _ => collect(group.stream(), texts),
-                    }
-                }
-                other => before = other.to_string(),
-            }
-        }
-    }
-    let mut texts = BTreeSet::new();
-    collect(source.parse().unwrap(), &mut texts);
-    texts
-}
-
 #[test]
 fn every_problem_of_the_reader_has_its_change() {
     let sources = [
@@ -505,7 +484,7 @@ fn every_problem_of_the_reader_has_its_change() {
         include_str!("../../src/formats/coff/relocation.rs"),
         include_str!("../../src/formats/strings.rs"),
     ];
-    let known: BTreeSet<String> = sources.into_iter().flat_map(texts).collect();
+    let known: BTreeSet<String> = sources.into_iter().flat_map(texts::problems).collect();
     let reached = OBJECT.iter().chain(WEAK).filter_map(|(_, _, problem)| match problem {
         Malformed(text) | Unsupported(text) | Unknown(text, _) => Some((*text).to_owned()),
         _ => None,
@@ -540,7 +519,7 @@ fn comdat_sections_are_groups_of_what_must_be_alike() {
         file.symbol(9, auxiliary::SELECTION, selection);
         let object = Coff::parse(&file.0).unwrap();
         let kind = Kind::Group { key: "named", count: 2, alike };
-        assert_eq!(object.section(group), Ok(Section { name: ".text", kind }));
+        assert_eq!(object.section(group), Ok(Section::new(".text", kind)));
         assert_eq!([0, 1].map(|index| object.member(group, index)), [Ok(text), Ok(associative)]);
         assert_eq!(object.member(group, 2), Err(Part::Section(5).error(Problem::Index)));
     }
@@ -590,7 +569,7 @@ fn what_only_few_objects_have_is_read() {
     let object = Coff::parse(&file.0).unwrap();
     assert_eq!(object.section(12 + 3).unwrap().kind, Kind::Relocations { of: 6 + 3, count: 2 });
     assert_eq!([0, 1].map(|index| object.relocation(15, index).unwrap().offset), [8, 16]);
-    let Section { name, kind } = object.section(6 + 1).unwrap();
+    let Section { name, kind, .. } = object.section(6 + 1).unwrap();
     assert_eq!(name, ".a_section_of_a_long_name");
     let Kind::Loaded { align, content, .. } = kind else { panic!("{kind:?}") };
     assert_eq!((align, content), (16, Content::Zeros(99)));
@@ -603,6 +582,27 @@ fn what_only_few_objects_have_is_read() {
         file.section(4, header::FLAGS, flags);
         let object = Coff::parse(&file.0).unwrap();
         assert_eq!([9, 15].map(|index| object.section(index).unwrap().kind), [Kind::Ignored; 2]);
+    }
+}
+
+#[test]
+fn sections_of_one_name_up_to_a_dollar_go_together() {
+    let mut file = File::new("other.obj");
+    for (name, output, order) in [
+        (b".text\0\0\0", ".text", ""),
+        (b".text$mn", ".text", "$mn"),
+        (b".text.fo", ".text", ".fo"),
+        (b".text$.a", ".text", "$.a"),
+        (b"mine$\0\0\0", "mine", "$"),
+        (b"$a\0\0\0\0\0\0", "$a", ""),
+        (b".CRT$XCU", ".init_array", "$XCU"),
+        (b".CRT$XIA", ".CRT", "$XIA"),
+        (b".CRT\0\0\0\0", ".CRT", ""),
+        (b".idatax\0", ".idatax", ""),
+    ] {
+        file.section(2, header::NAME, u64::from_le_bytes(*name));
+        let section = Coff::parse(&file.0).unwrap().section(6 + 1).map(|found| (found.output, found.order));
+        assert_eq!(section, Ok((output, order)), "{name:?}");
     }
 }
 

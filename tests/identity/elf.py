@@ -37,7 +37,7 @@ class Elf:
         at, size, count, names = self._header()
         self.sections = []
         for index in range(count):
-            section = Section(index, self._unpack("IIQQQQIIQQ", at + index * size), self.data)
+            section = Section(index, self.unpack("IIQQQQIIQQ", at + index * size), self.data)
             section.header = at + index * size
             self.sections.append(section)
         for section in self.sections:
@@ -48,7 +48,7 @@ class Elf:
             for name, info, _, section, value, length in struct.iter_unpack(self.order + "IBBHQQ", table.data):
                 self.symbols.append(Symbol(self._text(strings, name), info, section, value, length))
 
-    def _unpack(self, format, at):
+    def unpack(self, format, at):
         return struct.unpack_from(self.order + format, self.data, at)
 
     def pack(self, format, at, *numbers):
@@ -61,8 +61,8 @@ class Elf:
         return 8 if self.order == "<" else 12
 
     def _header(self):
-        (at,) = self._unpack("Q", 40)
-        size, count, names = self._unpack("HHH", 58)
+        (at,) = self.unpack("Q", 40)
+        size, count, names = self.unpack("HHH", 58)
         return at, size, count, names
 
     def _text(self, section, at):

@@ -1,6 +1,6 @@
 """Links objects by the example and by ld.lld at the same addresses, and compares the images byte for byte.
 
-usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] [--big-endian] [--rel] PATH...
+usage: identity.py --link EXAMPLE [--lld LLD] [--assembler CLANG] [--big-endian] [--rel] [--crel] PATH...
 
 A path is an object, an archive or an assembler source. All objects are one link. Left out, and named: objects with
 indirect functions or sections both writable and executable, which the linker refuses; those with common symbols, which
@@ -10,7 +10,8 @@ does. Merging of strings is turned off (SHF_MERGE), which ld.lld does and the ex
 
 With --big-endian, sources are assembled for aarch64_be. With --rel, the example gets copies of the objects whose addends are in
 place (SHT_REL): each table but those with an addend that its place cannot hold. ld.lld, which cannot read all of those, gets
-the objects as they are.
+the objects as they are. With --crel, the example gets copies whose relocations are compressed (SHT_CREL), after --rel without
+addends of their own; ld.lld, which reads none of those, gets the copies too where all have their addends.
 
 A load from the GOT may use another slot, for the order of slots is the linker's own: what is compared is what the slots
 hold. Code that finds a thread-local variable by a slot (initial exec, descriptors) ld.lld rewrites even so to moves of its
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 
+import crel
 import elf
 import rel
 
@@ -109,7 +111,10 @@ def prepare(paths, folder, tools):
         object.write(os.path.join(folder, f"{number}.o"))
         if tools.rel:
             tools.converted += rel.convert(object)
-            tools.copies[object.path] = object.path + ".rel"
+        if tools.crel:
+            crel.convert(object)
+        if tools.rel or tools.crel:
+            tools.copies[object.path] = object.path + ".copy"
             open(tools.copies[object.path], "wb").write(object.data)
         objects.append(object)
     known = {symbol.name for object in objects for symbol in object.symbols if symbol.section != elf.SHN_UNDEF}
@@ -183,7 +188,8 @@ def link_both(objects, offsets, placed, aligns, got, folder, tools):
             file.write(f"  {name} {where} {{ *({' '.join(inputs[name])}) }}\n")
         file.write("}\n")
     command = [tools.lld, "--no-relax", "-O0", "--build-id=none", "-static", "-e", "0", "-z", "norelro", "-T", script]
-    subprocess.run(command + ["-o", theirs] + paths, check=True)
+    given = paths if tools.rel else [tools.copies.get(path, path) for path in paths]
+    subprocess.run(command + ["-o", theirs] + given, check=True)
     return elf.Elf(ours), elf.Elf(theirs)
 
 
@@ -350,6 +356,7 @@ def main():
     parser.add_argument("--big-endian", dest="target", action="store_const", const="aarch64_be-linux-gnu",
                         default="aarch64-linux-gnu")
     parser.add_argument("--rel", action="store_true")
+    parser.add_argument("--crel", action="store_true")
     parser.add_argument("paths", nargs="+")
     tools = parser.parse_args(namespace=argparse.Namespace(converted=0, copies={}))
     with tempfile.TemporaryDirectory() as folder:

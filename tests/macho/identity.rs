@@ -11,8 +11,8 @@ use crate::common;
 use crate::file::{Entry, File, Header};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::macho::MachO;
-use aarch64_reloc::link::{Input, Kind, Object, Options, Pin, Plan, Request, Storage, each, measure};
-use aarch64_reloc::patch::Section;
+use aarch64_reloc::link::{Input, Kind, Object, Options, Pin, Plan, Request, Section, Storage, each, measure};
+use aarch64_reloc::patch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fs;
@@ -148,27 +148,29 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
     let mut pins = vec![Pin { section: ".got", addr: Addr::new(last + 0x18) }];
     let mut ends = BTreeMap::<String, u64>::new();
     let mut placed = BTreeMap::new();
-    for (number, Input { object, .. }) in inputs.iter().enumerate() {
-        for index in 0..object.section_count() {
-            let section = object.section(index).unwrap();
-            let Kind::Loaded { align, content, .. } = section.kind else { continue };
-            // Of a name that is not known there is but the second half.
-            let is = |name: &&String| **name == section.name || name.split_once(',').unwrap().1 == section.name;
-            let zeros = theirs.0.get("__DATA,__thread_bss");
-            let found = theirs.0.keys().find(is).map(|name| theirs.0[name].0);
-            let found = found.or(zeros.filter(|_| section.name == "__DATA,__thread_data").map(|(addr, _)| *addr));
-            let Some(addr) = found else {
-                assert_eq!(content.size(), 0, "{} is not in ld64.lld's image", section.name);
-                continue;
-            };
-            if !pins.iter().any(|pin| pin.section == section.name) {
-                pins.push(Pin { section: section.name, addr: Addr::new(addr) });
-            }
-            let end = ends.entry(section.name.to_owned()).or_insert(addr);
-            let start = end.next_multiple_of(align);
-            placed.insert((number, index), start);
-            *end = start + content.size();
+    let all = inputs.iter().enumerate().flat_map(|(number, Input { object, .. })| {
+        (0..object.section_count()).map(move |index| ((number, index), object.section(index).unwrap()))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, section)| section.order);
+    for (number, Section { output, kind, .. }) in all {
+        let Kind::Loaded { align, content, .. } = kind else { continue };
+        // Of a name that is not known there is but the second half.
+        let is = |name: &&String| **name == output || name.split_once(',').unwrap().1 == output;
+        let zeros = theirs.0.get("__DATA,__thread_bss");
+        let found = theirs.0.keys().find(is).map(|name| theirs.0[name].0);
+        let found = found.or(zeros.filter(|_| output == "__DATA,__thread_data").map(|(addr, _)| *addr));
+        let Some(addr) = found else {
+            assert_eq!(content.size(), 0, "{output} is not in ld64.lld's image");
+            continue;
+        };
+        if !pins.iter().any(|pin| pin.section == output) {
+            pins.push(Pin { section: output, addr: Addr::new(addr) });
         }
+        let end = ends.entry(output.to_owned()).or_insert(addr);
+        let start = end.next_multiple_of(align);
+        placed.insert(number, start);
+        *end = start + content.size();
     }
     if let Some((addr, _)) = theirs.0.get("__DATA,__common") {
         pins.push(Pin { section: "COMMON", addr: Addr::new(*addr) });
@@ -186,7 +188,7 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
     let plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
     let segments = plan.segments().to_vec();
     let mut memory: Vec<_> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
-    let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
+    let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| patch::Section::new(bytes, segment.addr()));
     plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();
     let outputs = plan.outputs().iter().filter(|output| output.size() > 0).map(|output| {
         let index = output.segment().unwrap();

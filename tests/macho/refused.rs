@@ -1,8 +1,16 @@
 //! Every way in which an object is refused.
 
 use crate::file::{Entry, File, Header};
+use crate::texts;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{Kind, Object};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+thread_local! {
+    /// What this thread has been refused for.
+    static REACHED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
 
 /// All that is wrong with the parts of an object, a line each.
 fn faults(bytes: &[u8]) -> Vec<String> {
@@ -36,6 +44,24 @@ fn refused(change: impl FnOnce(&mut File), line: &str) {
     change(&mut file);
     let lines = faults(&file.bytes);
     assert!(matches!(&*lines, [only] if only.ends_with(line)), "{lines:#?}, not {line}");
+    REACHED.with_borrow_mut(|reached| reached.extend(lines));
+}
+
+#[test]
+fn every_problem_of_the_reader_is_reached() {
+    for test in [other_files, load_commands, more_sections_than_symbols_can_name, sections, symbols, entries, pairs] {
+        test();
+    }
+    let sources = [
+        include_str!("../../src/formats/macho.rs"),
+        include_str!("../../src/formats/macho/relocations.rs"),
+        include_str!("../../src/formats/macho/sections.rs"),
+    ];
+    let known: BTreeSet<String> = sources.into_iter().flat_map(texts::problems).collect();
+    let reached = REACHED.take();
+    let missed = known.iter().filter(|text| !reached.iter().any(|line| line.contains(&***text)));
+    // That no entry begins a pair is said of what is before one, and no error.
+    assert_eq!(missed.collect::<Vec<_>>(), ["no pair begins with this"]);
 }
 
 const TEXT: &str = "__TEXT,__text";
@@ -146,7 +172,9 @@ fn more_sections_than_symbols_can_name() {
         let head = [0xfeed_facf, 0x0100_000c, 0, 1, 1, len, 0, 0, 0x19, len];
         let words = head.into_iter().chain([0; 14]).chain([count, 0]).chain((0..count * 20).map(|_| 0));
         let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-        assert_eq!(MachO::parse(&bytes).err().map(|error| error.to_string()).as_deref(), expected);
+        let error = MachO::parse(&bytes).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), expected);
+        REACHED.with_borrow_mut(|reached| reached.extend(error));
     }
 }
 

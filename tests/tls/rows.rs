@@ -95,7 +95,7 @@ impl Object<'static> for Rows {
             4 => (".data", Kind::Loaded { prot: Prot::ReadWrite, align: 8, content: Content::Bytes(&[1; 24]) }),
             _ => return Err(Part::Section(index).error(Problem::Index)),
         };
-        Ok(Section { name, kind })
+        Ok(Section::new(name, kind))
     }
 
     fn symbol_count(&self) -> usize {

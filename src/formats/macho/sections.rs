@@ -90,11 +90,11 @@ impl<'data> MachO<'data> {
     pub(super) fn read_section(&self, header: &'data Section64<LE>) -> Result<Section<'data>, Problem> {
         let (segment, own) = (text(&header.segname)?, text(&header.sectname)?);
         let is = |name: &&str| name.split_once(',') == Some((segment, own));
-        let name = if is_template(header) { TEMPLATE } else { NAMES.into_iter().find(is).unwrap_or(own) };
+        let name = NAMES.into_iter().find(is).unwrap_or(own);
         // Read by the linker (compact unwind information), by debuggers, and by a compiler once more.
         let is_ignored = matches!(segment, "__LD" | "__DWARF" | "__LLVM");
         if is_ignored || header.flags.get(LE).contains(macho::S_ATTR_DEBUG) {
-            return Ok(Section { name, kind: Kind::Ignored });
+            return Ok(Section::new(name, Kind::Ignored));
         }
         let prot = match (segment, is_text(header)) {
             ("__TEXT", false) => Prot::Read,
@@ -126,7 +126,12 @@ impl<'data> MachO<'data> {
             }
             _ => Content::Bytes(self.content(header)?),
         };
-        Ok(Section { name, kind: Kind::Loaded { prot, align, content } })
+        let (output, order) = match header.flags.get(LE).typ() {
+            macho::S_THREAD_LOCAL_REGULAR => (TEMPLATE, ""),
+            macho::S_THREAD_LOCAL_ZEROFILL => (TEMPLATE, "zeros"),
+            _ => (name, ""),
+        };
+        Ok(Section { name, output, order, kind: Kind::Loaded { prot, align, content } })
     }
 
     /// The bytes that the file holds of a section.

@@ -28,7 +28,8 @@ impl<'t> Isles<'t> {
         if let Some(plt) = isles.table.first_mut() {
             plt.is_wide = true;
         }
-        for section in 0..layout.placed.len() as u32 {
+        for step in 0..layout.steps() {
+            let Some(section) = layout.at_step(step) else { continue };
             let Some(placed) = layout.placed.get_mut(section as usize) else { continue };
             let output = layout.table.get_mut(placed.output as usize);
             let Some(output) = output.filter(|output| output.prot == Prot::ReadExec) else { continue };
