@@ -27,8 +27,8 @@ enum Refers {
 const STEP: usize = 8;
 /// Relocations in a function.
 const FUNCTION: usize = 8;
-/// Variables that the code refers to.
-const VARIABLES: u64 = 4096;
+/// Relocations for each variable that the code refers to.
+const VARIABLE: usize = 32;
 
 /// A small generator, so that every run links the same: splitmix64.
 struct Random(u64);
@@ -43,16 +43,18 @@ impl Random {
 }
 
 /// An ELF object with so many relocations, evenly over so many sections of text. Each eighth relocation begins a global
-/// function, calls go to any of them, and everything else refers to one of 4096 variables.
+/// function, calls go to any of them, and everything else refers to a variable, of which there is one for every 32 relocations.
 pub fn object(relocations: usize, sections: usize) -> Vec<u8> {
     let mut random = Random(0);
     let mut object = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
+    let variables = relocations / VARIABLE;
     let data = object.add_section(Vec::new(), b".data".to_vec(), SectionKind::Data);
-    object.append_section_data(data, &vec![0; VARIABLES as usize * 8], 8);
-    let variables: Vec<_> = (0..VARIABLES).map(|i| define(&mut object, format!("variable_{i}"), data, i * 8, false)).collect();
+    object.append_section_data(data, &vec![0; variables * 8], 8);
+    let variables: Vec<_> = (0..variables).map(|i| define(&mut object, format!("variable_{i}"), data, i as u64 * 8, false)).collect();
     let hundred: Vec<_> = MIX.iter().flat_map(|&kind| vec![kind; kind.3 as usize]).collect();
     let kinds: Vec<_> = (0..relocations).map(|_| hundred[random.below(100)]).collect();
-    let share = relocations / sections;
+    // Whole functions.
+    let share = (relocations / sections).next_multiple_of(FUNCTION);
     let texts: Vec<_> = kinds.chunks(share).enumerate().map(|(number, kinds)| text(&mut object, number, kinds, sections)).collect();
     let functions: Vec<_> = (0..relocations)
         .step_by(FUNCTION)

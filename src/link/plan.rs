@@ -4,7 +4,7 @@ use super::bases;
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
-use super::object::{Content, Definition, Kind, Object};
+use super::object::{Content, Definition, Kind, Object, Relocation};
 use super::rescue::Stranded;
 use super::route::{Action, Link, Reference, Router};
 use super::scan::{reads_text, scan};
@@ -17,7 +17,7 @@ use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::{Endian, Fixup, PatchError};
-use crate::reloc::{Reason, Value};
+use crate::reloc::{Class, Reason, Value};
 use crate::veneer::{Purpose, VeneerError};
 
 /// Objects linked in thought: every address is known, every relocation fits.
@@ -148,12 +148,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 let Some(&first) = self.firsts.get(object) else { continue };
                 let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
                 let run = next;
-                table.for_each(|site| {
+                let look = |plan: &Self, relocation: &Relocation| plan.symbols.number(&first, relocation.symbol);
+                table.for_each(&mut *self, look, |plan, site| {
                     let Ok(site) = site else { return };
-                    self.summary.relocations += 1;
-                    let fixup = self.check_direct(site).or_else(|| self.check_any(site, &mut affected, report));
-                    if let Some(fixup) = fixup {
-                        if let Some(place) = self.fixups.get_mut(next) {
+                    plan.summary.relocations += 1;
+                    if plan.check_direct(site, next) {
+                        next += 1;
+                    } else if let Some(fixup) = plan.check_any(site, &mut affected, report) {
+                        if let Some(place) = plan.fixups.get_mut(next) {
                             *place = fixup;
                         }
                         next += 1;
@@ -169,25 +171,28 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
     }
 
-    /// What most relocations are given: the address of their target, or the slot that it is known to have. `None` where that
-    /// does not fit, or it may have to be something else.
-    #[inline]
-    fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>) -> Option<Fixup> {
-        let Link { facts, place, target, to, .. } = site.link(&self.symbols)?;
+    /// Takes down, as fixup `next`, what most relocations are given: the address of their target, or the slot that it is known
+    /// to have. Not where that does not fit, or it may have to be something else.
+    #[inline(always)]
+    fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>, next: usize) -> bool {
+        let Some(Link { facts, place, target, to, .. }) = site.link(&self.symbols) else { return false };
         let Policy { tags, execute_only, erratum_843419, .. } = self.router.policy;
-        let reloc = site.relocation.reloc;
-        let value = match facts.is_plain {
-            _ if execute_only || erratum_843419 => return None,
-            true if tags == Tags::Keep => Value::Addr(to),
-            false if target.slot != NONE => Value::Slot(self.router.got.slot(target.slot)),
-            _ => return None,
-        };
-        if !reloc.passes_quickly(site.rest()?, place, value, site.table.endian) {
-            return None;
+        let is_known = facts.is_plain | (target.slot != NONE);
+        if !is_known || tags != Tags::Keep || execute_only || erratum_843419 {
+            return false;
         }
-        let rungs = &mut self.summary.rungs;
-        *(if facts.is_plain { &mut rungs.direct } else { &mut rungs.slot }) += 1;
-        Some(Fixup::new(u32::try_from(site.relocation.offset).ok()?, reloc, value))
+        let slot = self.router.got.slot(target.slot).addr();
+        let (class, value) = if facts.is_plain { (Class::Addr, to) } else { (Class::Slot, slot) };
+        let &Relocation { reloc, offset, .. } = site.relocation;
+        let (Some(rest), Ok(offset)) = (site.rest(), u32::try_from(offset)) else { return false };
+        if !reloc.passes_quickly(rest, place, class, value.get(), site.table.endian) {
+            return false;
+        }
+        let Some(fixup) = self.fixups.get_mut(next) else { return false };
+        fixup.set(offset, reloc, class, value.get());
+        self.summary.rungs.direct += usize::from(facts.is_plain);
+        self.summary.rungs.slot += usize::from(!facts.is_plain);
+        true
     }
 
     /// What any relocation is given; reports why, where it is nothing.

@@ -4,7 +4,7 @@ use super::error::{Cause, Failure};
 use super::isles::STRIDE;
 use super::kinds::{facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
-use super::object::Object;
+use super::object::{Object, Relocation};
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
@@ -48,15 +48,15 @@ pub(super) fn scan<'data, O: Object<'data>>(
         for index in 0..input.object.section_count() {
             let Some(table) = Table::new(input, first, index, layout) else { continue };
             let mut wants_island = false;
-            table.for_each(|site| match site {
+            let look = |scan: &Scan<'_, '_>, relocation: &Relocation| scan.symbols.number(first, relocation.symbol);
+            table.for_each(&mut scan, look, |scan, site| match site {
                 Ok(site) => {
                     has_near |= facts(site.relocation.reloc).is_near_slot;
-                    if let Some(link) = site.link(scan.symbols).filter(|_| !(policy.execute_only || policy.erratum_843419)) {
-                        let wants = scan.wants_plain(&link, layout);
-                        wants_island |= scan.count(&wants);
-                    } else {
-                        wants_island |= scan.look(site, layout, inputs, report);
-                    }
+                    wants_island |= match scan.link(site) {
+                        Some(link) if scan.is_direct(&link, layout) => false,
+                        Some(link) => scan.count(&scan.wants_plain(&link, layout)),
+                        None => scan.look(site, layout, inputs, report),
+                    };
                 }
                 Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
             });
@@ -80,6 +80,25 @@ struct Scan<'a, 't> {
 }
 
 impl Scan<'_, '_> {
+    /// What most relocations refer to, where the policy has no more to say of them.
+    #[inline]
+    fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
+        site.link(self.symbols).filter(|_| !(self.policy.execute_only || self.policy.erratum_843419))
+    }
+
+    /// Whether nothing is needed: no slot, and no island, for it has its target in reach wherever all that is between lies.
+    /// The kinds of relocations come in no order, so that only the answer is a branch.
+    #[inline]
+    fn is_direct(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> bool {
+        let Link { facts, place, output: from, target, to, .. } = *link;
+        let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize) else {
+            return facts.entry.is_none() && facts.remedy.is_none();
+        };
+        let distance = to.plus(offset.cast_signed()).distance_from(place);
+        let is_near = (output == from) & covers(facts.reach, distance) & !matches!(facts.remedy, Some(Remedy::Hop));
+        facts.entry.is_none() & (facts.remedy.is_none() | is_near)
+    }
+
     /// Counts what a relocation may need, or reports why it cannot be linked. Answers whether it wants an island after its
     /// section.
     #[inline(never)]

@@ -43,7 +43,9 @@ pub(super) struct Table<'t, 'data, O> {
 #[derive(Debug)]
 pub(super) struct Site<'a, 't, 'data, O> {
     pub(super) table: &'a Table<'t, 'data, O>,
-    pub(super) relocation: Relocation,
+    pub(super) relocation: &'a Relocation,
+    /// The number of the definition that it refers to, where that was asked for.
+    definer: Option<u32>,
 }
 
 /// The sections of relocations of all loaded sections, in the order of the objects.
@@ -65,7 +67,7 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     mut visit: impl FnMut(&Site<'_, '_, 'data, O>),
 ) {
     for table in tables(inputs, firsts, layout) {
-        table.for_each(|site| _ = site.map(&mut visit));
+        table.for_each(&mut (), |(), _| None, |(), site| _ = site.map(&mut visit));
     }
 }
 
@@ -87,13 +89,77 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         Some(Self { input, first, index, count, section, number, bytes, endian, start, output, isle, moved })
     }
 
-    /// Calls `visit` for every relocation; for one that cannot be read, with why.
+    /// Calls `visit` for every relocation, in order; for one that cannot be read, with why. `look` is asked beforehand for the
+    /// definers that a batch of them refers to, so that the processor fetches all at once.
     #[inline]
-    pub(super) fn for_each(&self, mut visit: impl FnMut(Result<&Site<'_, 't, 'data, O>, ObjectError>)) {
+    pub(super) fn for_each<S>(
+        &self,
+        state: &mut S,
+        look: impl Fn(&S, &Relocation) -> Option<u32>,
+        mut visit: impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        let mut batch = Batch { relocations: [NOTHING; BATCH], len: 0 };
         self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
-            Ok(relocation) => visit(Ok(&Site { table: self, relocation })),
-            Err(error) => visit(Err(error)),
+            Ok(relocation) => {
+                if batch.push(relocation) {
+                    batch.take().for_each(self, state, &look, &mut visit);
+                }
+            }
+            Err(error) => {
+                batch.take().for_each(self, state, &look, &mut visit);
+                visit(state, Err(error));
+            }
         });
+        batch.take().for_each(self, state, &look, &mut visit);
+    }
+}
+
+/// Relocations that are looked at together, so many at the most.
+struct Batch {
+    relocations: [Relocation; BATCH],
+    len: usize,
+}
+
+const BATCH: usize = 32;
+
+const NOTHING: Relocation =
+    Relocation { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
+
+impl Batch {
+    /// Adds a relocation, and says whether there is no room for another.
+    #[inline(always)]
+    fn push(&mut self, relocation: Relocation) -> bool {
+        if let Some(place) = self.relocations.get_mut(self.len) {
+            *place = relocation;
+        }
+        self.len += 1;
+        self.len >= BATCH
+    }
+
+    /// Empties the batch of what there is to be visited.
+    #[inline(always)]
+    fn take(&mut self) -> Taken<'_> {
+        let len = core::mem::take(&mut self.len);
+        Taken(self.relocations.get(..len).unwrap_or_default())
+    }
+}
+
+struct Taken<'b>(&'b [Relocation]);
+
+impl Taken<'_> {
+    #[inline(never)]
+    fn for_each<'t, 'data, O, S>(
+        self,
+        table: &Table<'t, 'data, O>,
+        state: &mut S,
+        look: &impl Fn(&S, &Relocation) -> Option<u32>,
+        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        let mut definers = [None; BATCH];
+        definers.iter_mut().zip(self.0).for_each(|(definer, relocation)| *definer = look(state, relocation));
+        for (relocation, definer) in self.0.iter().zip(definers) {
+            visit(state, Ok(&Site { table, relocation, definer }));
+        }
     }
 }
 
@@ -102,10 +168,11 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     /// all objects: as most are. `None` leaves it to [`reference`](Self::reference).
     #[inline]
     pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
-        let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
+        let Relocation { offset, reloc, addend, origin, .. } = *self.relocation;
         let Table { first, number: section, start, output, .. } = *self.table;
         let facts = facts(reloc);
-        let (number, target) = symbols.definer(first, symbol)?;
+        let number = self.definer?;
+        let target = symbols.targets().get(number as usize)?;
         let is_slot = facts.is_slot && addend == 0 && first.base == 0;
         if !target.is_plain || !(facts.is_plain || is_slot) || origin != Origin::Zero {
             return None;
@@ -127,7 +194,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     where
         'data: 's,
     {
-        let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
+        let Relocation { offset, reloc, symbol, addend, origin } = *self.relocation;
         let Table { first: &First { base, got, .. }, number: section, start, output, isle, moved, .. } = *self.table;
         let is_measured = origin == Origin::Section;
         if reloc == Reloc::NONE {

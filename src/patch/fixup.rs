@@ -20,6 +20,13 @@ impl Fixup {
         Self { value: value.bits(), offset, reloc, class: value.class() }
     }
 
+    /// Makes it one with a value of `class`, field by field: what is put together elsewhere first takes longer.
+    #[cfg(feature = "link")]
+    #[inline(always)]
+    pub(crate) const fn set(&mut self, offset: u32, reloc: Reloc, class: Class, value: u64) {
+        (self.value, self.offset, self.reloc, self.class) = (value, offset, reloc, class);
+    }
+
     /// The place, in bytes from the start of the section.
     pub const fn offset(&self) -> usize {
         self.offset as usize

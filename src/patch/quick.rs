@@ -5,16 +5,17 @@
 
 use super::{Endian, Fixup, PatchError, Section};
 use crate::addr::Addr;
-use crate::reloc::{Recipe, Reloc, Value};
+use crate::reloc::{Class, Recipe, Reloc, Value};
 
 impl Reloc {
-    /// Whether the place where `bytes` begin would take `value`, and all of it is ordinary.
+    /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.
+    #[cfg(feature = "link")]
     #[inline]
-    pub(crate) fn passes_quickly(self, bytes: &[u8], place: Addr, value: Value, endian: Endian) -> bool {
+    pub(crate) fn passes_quickly(self, bytes: &[u8], place: Addr, class: Class, value: u64, endian: Endian) -> bool {
         let recipe = self.recipe();
         let Some(&word) = bytes.first_chunk::<8>() else { return false };
         let word = u64::from_le_bytes(word) as u32;
-        recipe.takes(value.class()) && recipe.apply(word, place, value.bits(), endian == Endian::Big).is_some()
+        recipe.takes(class) && recipe.apply(word, place, value, endian == Endian::Big).is_some()
     }
 }
 
