@@ -96,8 +96,10 @@ pub(super) const NONE: u32 = u32::MAX;
 /// No record, because the section is of a group that is kept elsewhere.
 pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
-/// A symbol: which definition it means, and what is known of that.
+/// A symbol: which definition it means, and what is known of that. Relocations refer to them in no order, so each has a cache
+/// line of its own.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub struct Target {
     /// Where it is, once the layout is known.
     pub(super) addr: Addr,
