@@ -30,6 +30,9 @@ const FUNCTION: usize = 8;
 /// Relocations for each variable that the code refers to.
 const VARIABLE: usize = 32;
 
+/// Symbols that are near a place.
+const NEAR: usize = 256;
+
 /// A small generator, so that every run links the same: splitmix64.
 struct Random(u64);
 
@@ -61,9 +64,13 @@ pub fn object(relocations: usize, sections: usize) -> Vec<u8> {
         .map(|i| define(&mut object, format!("function_{i}"), texts[i / share], (i % share * STEP) as u64, true))
         .collect();
     for (i, &(r_type, refers, ..)) in kinds.iter().enumerate() {
-        let symbol = match refers {
-            Refers::Function => functions[random.below(functions.len())],
-            Refers::Data => variables[random.below(variables.len())],
+        let symbols = if refers == Refers::Function { &functions } else { &variables };
+        // Most refer to what is near, as code does that was written together.
+        let near = i * symbols.len() / relocations;
+        let from = near.saturating_sub(NEAR / 2).min(symbols.len().saturating_sub(NEAR));
+        let symbol = match random.below(10) {
+            0 => symbols[random.below(symbols.len())],
+            _ => symbols[from + random.below(NEAR.min(symbols.len()))],
         };
         let flags = RelocationFlags::Elf { r_type: object::elf::RelocationType(r_type) };
         let relocation = Relocation { offset: (i % share * STEP) as u64, symbol, addend: 0, flags };

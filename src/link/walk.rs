@@ -105,10 +105,7 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
                     batch.take().for_each(self, state, &look, &mut visit);
                 }
             }
-            Err(error) => {
-                batch.take().for_each(self, state, &look, &mut visit);
-                visit(state, Err(error));
-            }
+            Err(error) => batch.take().fail(self, error, state, &look, &mut visit),
         });
         batch.take().for_each(self, state, &look, &mut visit);
     }
@@ -147,6 +144,21 @@ impl Batch {
 struct Taken<'b>(&'b [Relocation]);
 
 impl Taken<'_> {
+    /// Visits them, and then one that cannot be read.
+    #[cold]
+    #[inline(never)]
+    fn fail<'t, 'data, O, S>(
+        self,
+        table: &Table<'t, 'data, O>,
+        error: ObjectError,
+        state: &mut S,
+        look: &impl Fn(&S, &Relocation) -> Option<u32>,
+        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        self.for_each(table, state, look, visit);
+        visit(state, Err(error));
+    }
+
     #[inline(never)]
     fn for_each<'t, 'data, O, S>(
         self,
