@@ -10,6 +10,8 @@ mod options;
 mod run;
 #[path = "link/start.rs"]
 mod start;
+#[path = "link/symbols.rs"]
+mod symbols;
 #[path = "link/verify.rs"]
 mod verify;
 
@@ -18,8 +20,8 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Located, Object, ObjectError, Pin, Plan, Refused, Relocation, Request,
-    Section, Storage, Symbol, Tls, measure,
+    self, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request, Section,
+    Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -103,13 +105,16 @@ impl<'a> Job<'a> {
     /// Links an executable that begins at `entry`. `--define` says where undefined symbols are, then `resolve`.
     fn image(
         &self,
-        mut inputs: Vec<Input<'a, AnyObject<'a>>>,
+        inputs: Vec<Input<'a, AnyObject<'a>>>,
         entry: Option<&'a str>,
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
     ) -> Result<Image, Box<dyn Error>> {
-        if let Some(entry) = entry.filter(|&entry| entry != start::NAME) {
+        let room = start::room(&inputs);
+        let mut inputs: Vec<Input<'_, AnyObject<'_>>> = inputs;
+        let start = entry.filter(|&entry| entry != start::NAME);
+        if let Some(entry) = start {
             let endian = inputs.first().map_or(Endian::default(), |input| input.object.endian());
-            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry, endian)?) });
+            inputs.push(Input { name: "start", object: AnyObject::Start(Start::new(entry, endian, &room)?) });
         }
         let mut storage = Storage::new(measure(&inputs, self.pins.len()));
         let mut next = self.options.base.unwrap_or(BASE);
@@ -125,7 +130,8 @@ impl<'a> Job<'a> {
             Ok::<_, &str>(())
         };
         let tls = Tls::Static { resolver: start::RESOLVER };
-        let options = link::Options { pins: self.pins, policy: self.options.policy, tls };
+        let policy = Policy { resolvers: start.is_some(), ..self.options.policy };
+        let options = link::Options { pins: self.pins, policy, tls };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
@@ -134,11 +140,9 @@ impl<'a> Job<'a> {
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
         };
-        let is_start = |found: &Located<'_>| found.symbol.name == start::NAME && found.symbol.binding == Binding::Local;
         let start = match entry {
             Some(start::NAME) => plan.find(start::NAME),
-            // The last object is `Start`, and its one local symbol the routine.
-            Some(_) => plan.symbols().filter(is_start).last().map(|found| found.addr),
+            Some(_) => start::find(&plan, start::NAME),
             None => None,
         };
         if entry.is_some() && start.is_none() {

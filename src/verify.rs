@@ -65,12 +65,12 @@ impl<'a> View<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory<'a> {
-    /// All of it that has content, in any order: few views, for each is looked at in turn.
+    /// All of it that has content, in the order of addresses: what lies under the start of another is not seen.
     pub views: &'a [View<'a>],
-    /// The global offset tables, whose words are slots.
+    /// The global offset tables, whose words are slots, in the order of addresses.
     pub got: &'a [View<'a>],
     /// `GOT` of AAELF64, from which offsets of slots are measured. Where objects have bases of their own, all of them: each
-    /// offset must be right from one.
+    /// offset must be right from one. Few, for each is tried in turn.
     pub bases: &'a [Addr],
     /// The byte order of data.
     pub endian: Endian,
@@ -128,11 +128,13 @@ pub enum Unverified {
     /// The linker did not keep up what it says: `ld.lld` leaves the relocations of records that it removes from `.eh_frame`
     /// at places of others, and those against `.eh_frame` itself without their symbol.
     Stale,
+    /// It is one of a slot that is not among the first 8192 which it may be.
+    ManySlots,
 }
 
 impl Unverified {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::ThreadLocal, Self::RunTime, Self::NotLoaded, Self::Stale];
+    pub const ALL: [Self; 5] = [Self::ThreadLocal, Self::RunTime, Self::NotLoaded, Self::Stale, Self::ManySlots];
 
     /// Why no place of `reloc` can be judged; `None` where it can.
     pub const fn of(reloc: Reloc) -> Option<Self> {
@@ -151,6 +153,7 @@ impl fmt::Display for Unverified {
             Self::RunTime => "decided at run time",
             Self::NotLoaded => "not loaded",
             Self::Stale => "stale",
+            Self::ManySlots => "too many slots",
         })
     }
 }
@@ -162,8 +165,8 @@ impl<'a> Memory<'a> {
     /// the low bits of a slot, where such a slot is in that page or has those bits. `R_AARCH64_ADR_PREL_PG_HI21_NC` is held
     /// to the range of its checked twin.
     ///
-    /// Time does not grow with the image, but for what is looked for in the GOT: a slot by its low bits or by its offset, and
-    /// the right one where another is reached.
+    /// Time grows with the logarithm of the number of views, and with the image no further: what must be looked for in a GOT,
+    /// a slot by its low bits or by its offset, is looked for in 8192 slots at most.
     ///
     /// # Errors
     ///
@@ -173,16 +176,12 @@ impl<'a> Memory<'a> {
             return Ok(Verdict::Unverified(why));
         }
         let judged = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
-        match Place::new(self, place, judged).judge(target) {
-            Ok(()) => Ok(Verdict::Right),
-            Err(found) => Err(Wrong { reloc, place, found }),
-        }
+        Place::new(self, place, judged).judge(target).map_err(|found| Wrong { reloc, place, found })
     }
 
     /// The bytes that `reloc` reads at `addr`, as a number.
     fn raw(&self, addr: Addr, reloc: Reloc) -> Option<u64> {
-        let read = |view: &View<'_>| raw_at(view.bytes, view.offset_of(addr)?, reloc, self.endian);
-        self.views.iter().find_map(read)
+        read(self.views, addr, reloc, self.endian)
     }
 
     /// The instruction at `addr`.
@@ -192,21 +191,47 @@ impl<'a> Memory<'a> {
 
     /// What the slot at `addr` holds.
     fn slot(&self, addr: Addr) -> Option<Addr> {
-        let read = |view: &View<'_>| raw_at(view.bytes, view.offset_of(addr)?, Reloc::ABS64, self.endian);
-        self.got.iter().find_map(read).filter(|_| addr.is_aligned_to(8)).map(Addr::new)
+        read(self.got, addr, Reloc::ABS64, self.endian).filter(|_| addr.is_aligned_to(8)).map(Addr::new)
     }
 
-    /// The addresses of the slots that hold `symbol`, of those at `phase` modulo `step` bytes; `step` is a power of two.
-    fn slots(&self, symbol: Addr, step: u64, phase: Addr) -> impl Iterator<Item = Addr> {
-        let (got, endian) = (self.got, self.endian);
-        got.iter().flat_map(move |view| {
+    /// A slot that holds `symbol` and that `is` wants, of those at `phase` modulo `step` bytes, a power of two; no more than
+    /// the first [`LOOKED_AT`] of these are looked at.
+    fn find_slot(
+        &self,
+        symbol: Addr,
+        step: u64,
+        phase: Addr,
+        is: &dyn Fn(Addr) -> bool,
+    ) -> Result<Option<Addr>, TooMany> {
+        let mut left = LOOKED_AT;
+        for view in self.got {
             let skipped = phase.distance_from(view.addr).cast_unsigned() & step.wrapping_sub(1);
-            let offsets = (0..).map(move |n: u64| n.wrapping_mul(step).wrapping_add(skipped));
-            let offsets = offsets.map_while(move |offset| {
-                let offset = usize::try_from(offset).ok()?;
-                Some((offset, raw_at(view.bytes, offset, Reloc::ABS64, endian)?))
-            });
-            offsets.filter(move |&(_, held)| held == symbol.get()).map(move |(offset, _)| view.addr.at(offset))
-        })
+            for n in 0.. {
+                // A view costs as much as a slot.
+                left = left.checked_sub(1).ok_or(TooMany)?;
+                let Some(offset) = step.checked_mul(n).and_then(|offset| offset.checked_add(skipped)) else { break };
+                let Ok(at) = usize::try_from(offset) else { break };
+                let Some(held) = raw_at(view.bytes, at, Reloc::ABS64, self.endian) else { break };
+                let slot = view.addr.at(at);
+                if held == symbol.get() && is(slot) {
+                    return Ok(Some(slot));
+                }
+            }
+        }
+        Ok(None)
     }
 }
+
+/// The bytes that `reloc` reads at `addr`, which is in the last of `views` that does not begin after it.
+fn read(views: &[View<'_>], addr: Addr, reloc: Reloc, endian: Endian) -> Option<u64> {
+    let view = views.get(..views.partition_point(|view| view.addr <= addr))?.last()?;
+    raw_at(view.bytes, view.offset_of(addr)?, reloc, endian)
+}
+
+/// How many slots are looked at for one place, so that a file of many places and many slots is judged in bounded time: a GOT
+/// of 64 KiB, or of 32 MiB where the low bits of the slot are known.
+const LOOKED_AT: usize = 8192;
+
+/// More slots than are looked at.
+#[derive(Clone, Copy, Debug)]
+struct TooMany;

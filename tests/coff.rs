@@ -5,8 +5,6 @@
 mod common;
 #[path = "coff/identity.rs"]
 mod identity;
-#[path = "coff/mutations.rs"]
-mod mutations;
 #[path = "coff/reader.rs"]
 mod reader;
 #[path = "common/texts.rs"]

@@ -136,3 +136,23 @@ fn those_of_an_image_are_verified() {
         "{text}"
     );
 }
+
+/// A table that cannot be read to its end is one line, and nothing is linked.
+#[test]
+fn those_that_end_too_early_are_refused() {
+    let bytes = objects::read("bad/crel.o");
+    let long = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let headers = (long(40)..bytes.len()).step_by(64);
+    let (index, header) = (0..).zip(headers).find(|&(_, at)| bytes[at + 4..at + 8] == [0x14, 0, 0, 0x40]).unwrap();
+    let mut bytes = bytes.clone();
+    bytes[header + 32] -= 1;
+    let folder = tempfile::tempdir().unwrap();
+    let [object, image] = ["short.o", "image"].map(|name| folder.path().join(name));
+    fs::write(&object, &bytes).unwrap();
+    let Some(mut link) = objects::example() else { return };
+    let output = link.arg(&object).arg("--emit").arg(&image).output().unwrap();
+    let line = format!("section {index}, relocation 0: malformed: the compressed relocations end too early\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.ends_with(&line) && stderr.lines().count() == 1, "{stderr}");
+    assert!(output.status.code() == Some(1) && !image.exists());
+}

@@ -1,6 +1,8 @@
 //! Indirect functions: what refers to one leads through its veneer and slot, and its resolver is called once.
 #![cfg(all(feature = "std", feature = "object"))]
 
+#[cfg(all(target_os = "linux", not(target_arch = "aarch64")))]
+mod common;
 #[allow(dead_code)]
 mod objects;
 
@@ -187,5 +189,57 @@ fn it_is_called_as_its_resolver_says() {
         // SAFETY: `main` has this type, and `image` lives longer than the call.
         let main: extern "C" fn() -> u32 = unsafe { image.function(main) }.unwrap();
         assert_eq!(main(), 42);
+    }
+}
+
+/// Images that the example emits, whose start routine calls the resolvers.
+#[cfg(all(target_os = "linux", not(target_arch = "aarch64")))]
+mod emitted {
+    use super::{common, objects};
+
+    #[test]
+    fn resolvers_are_called_before_the_entry() {
+        if common::require("qemu-aarch64").is_none() {
+            return;
+        }
+        let Some(mut link) = objects::example() else { return };
+        let output = link.arg(objects::path("bad/indirect.o")).output().unwrap();
+        assert_eq!((output.status.code(), &*output.stderr), (Some(42), &b""[..]));
+    }
+
+    #[test]
+    fn resolvers_are_told_of_the_machine_and_asked_once() {
+        if common::require("qemu-aarch64").is_none() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let object = folder.path().join("features.o");
+        let compilers: [(&str, &[&str]); 2] =
+            [("clang-19", &["--target=aarch64-linux-gnu"]), ("aarch64-linux-gnu-gcc", &["-fno-stack-protector"])];
+        let options: [&[&str]; 3] = [&["-O0"], &["-O2"], &["-O2", "-fPIC"]];
+        for (tool, own) in compilers {
+            for options in options {
+                let Some(mut compiler) = common::require(tool) else { return };
+                compiler.args(own).args(options).args(["-ffreestanding", "-c", "-o"]).arg(&object);
+                let source = objects::path("../indirect/features.c");
+                assert!(compiler.arg(source).status().unwrap().success());
+                let Some(mut link) = objects::example() else { return };
+                let output = link.arg(&object).output().unwrap();
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert_eq!((output.status.code(), &*stderr), (Some(42), ""), "{tool} {options:?}");
+            }
+        }
+    }
+
+    /// A start routine of the objects' own is not known to call resolvers.
+    #[test]
+    fn without_the_start_routine_they_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(mut link) = objects::example() else { return };
+        link.args(["bad/start.o", "bad/ifunc.o"].map(objects::path)).args(["--entry", "_start", "--emit"]);
+        let output = link.arg(folder.path().join("image")).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let why = "an indirect function, whose resolver nothing calls before the image runs (symbol 'chosen')";
+        assert!(output.status.code() == Some(1) && stderr.trim_end().ends_with(why), "{stderr}");
     }
 }

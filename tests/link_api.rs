@@ -518,6 +518,23 @@ mod commits {
         one(insn::movz(Reg::X0, Hw::G0), Reloc::MOVW_UABS_G0, 0, absolute("number", 0x1234))
     }
 
+    /// It is aligned, and then lies behind the bytes that the file has.
+    #[test]
+    fn an_empty_section_needs_no_memory() {
+        let mut object = Made::default();
+        object.add(".rodata", Prot::Read, Content::Bytes(&[1]));
+        object.loaded(".empty", Prot::Read, 64, Content::Bytes(&[]));
+        let inputs = [Input { name: "empty.o", object }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let place = each(|_| Ok::<_, Infallible>(Addr::new(READ)));
+        let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+        let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report).unwrap();
+        let [segment] = plan.segments() else { panic!() };
+        let mut bytes = vec![0; segment.in_file() as usize];
+        plan.commit(&mut [patch::Section::new(&mut bytes, Addr::new(READ))]).unwrap();
+        assert_eq!(bytes, [1]);
+    }
+
     #[test]
     fn memory_that_is_not_the_segments_is_refused() {
         let text = Addr::new(TEXT);
@@ -993,6 +1010,17 @@ mod islands {
         object.add(".text", Prot::ReadExec, Content::Zeros(1 << 62));
         let needs = measure(&[Input { name: "huge.o", object }], 1);
         assert_eq!((needs.islands, needs.veneers), (2, 4));
+    }
+
+    #[test]
+    fn islands_that_would_be_aligned_beyond_all_memory_are_too_big() {
+        let mut object = Made::default();
+        let nop = Content::Bytes(&[0x1f, 0x20, 0x03, 0xd5]);
+        object.loaded(".text", Prot::ReadExec, 1 << 63, nop);
+        object.add("one", Prot::ReadExec, nop);
+        object.add("two", Prot::ReadExec, nop);
+        let setup = Setup { pins: &[("one", 0x1000), ("two", 0x2000)], ..Setup::default() };
+        assert_eq!(causes(vec![object], &setup), ["TooBig"]);
     }
 
     #[test]

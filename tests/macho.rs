@@ -7,10 +7,10 @@
 mod common;
 #[path = "macho/file.rs"]
 mod file;
-#[path = "macho/hostile.rs"]
-mod hostile;
 #[path = "macho/identity.rs"]
 mod identity;
+#[path = "common/random.rs"]
+mod numbers;
 #[path = "macho/random.rs"]
 mod random;
 #[path = "macho/refused.rs"]

@@ -25,6 +25,11 @@ pub fn verify(path: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let got: Vec<View<'_>> = sections.clone().filter(|(name, _)| is_got(name)).map(|(_, view)| view).collect();
     let views: Vec<View<'_>> = sections.map(|(_, view)| view).collect();
     let mut bases: Vec<Addr> = image.bases().collect();
+    bases.sort();
+    bases.dedup();
+    if bases.len() > MOST_BASES {
+        return Err(format!("{}: more than {MOST_BASES} values of _GLOBAL_OFFSET_TABLE_", path.display()).into());
+    }
     // Linkers that need no such symbol measure from the section.
     bases.extend(got.first().filter(|_| bases.is_empty()).map(|view| view.addr));
     let memory = Memory { views: &views, got: &got, bases: &bases, endian: image.endian() };
@@ -55,24 +60,31 @@ pub fn verify(path: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if counts.wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// How many bases of the GOT are tried for each offset.
+const MOST_BASES: usize = 1024;
+
 /// A section: its name, address and bytes.
 type Loaded<'data> = (&'data str, Addr, Vec<u8>);
 
-/// The sections of `image` as the dynamic linker leaves them, were it to put the image where it was linked; and where the
-/// symbols are that the image imports. Nothing says where that will be: each is given an address of its own, far from all.
+/// The sections of `image` that have bytes, in the order of addresses, as the dynamic linker leaves them, were it to put the
+/// image where it was linked; and where the symbols are that the image imports. Nothing says where that will be: each is given
+/// an address of its own, far from all.
 fn load<'data>(image: &Image<'data>) -> Result<(Vec<Loaded<'data>>, HashMap<&'data str, Addr>), ObjectError> {
     let own = |section: Result<(&'data str, View<'data>), _>| {
         section.map(|(name, view)| (name, view.addr, view.bytes.to_vec()))
     };
     let mut loaded: Vec<Loaded<'data>> = image.sections().map(own).collect::<Result<_, _>>()?;
+    loaded.retain(|(_, _, bytes)| !bytes.is_empty());
+    loaded.sort_by_key(|(_, addr, _)| *addr);
     let mut imports = HashMap::new();
     for dynamic in image.dynamic() {
         let Dynamic { place, symbol, addr, addend } = dynamic?;
         let next = IMPORTS.at(imports.len() * Addr::PAGE as usize);
         let addr = addr.unwrap_or_else(|| *imports.entry(symbol).or_insert(next));
-        for (_, start, bytes) in &mut loaded {
+        let after = loaded.partition_point(|(_, start, _)| *start <= place);
+        if let Some((_, start, bytes)) = loaded[..after].last_mut() {
             let mut section = Section::new(bytes, *start).with_endian(image.endian());
-            // What is outside this section is in another, or in none, where nothing refers to it.
+            // To what is outside of all sections nothing refers.
             let _ = section.patch(section.offset_of(place), Reloc::ABS64, addr.plus(addend));
         }
     }

@@ -88,7 +88,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.at(segment, addr) else { continue };
                 let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
-                let Some(Content::Bytes(bytes)) = kind.content() else { continue };
+                // An empty section may lie behind all that the file has of its segment.
+                let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
                 let at = section.offset_of(addr);
                 let place = section.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
                 let place = place.ok_or(CommitError::Memory(segment))?;

@@ -28,12 +28,14 @@ impl<'data> Layout<'_, 'data> {
     }
 
     /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` cells.
-    pub(super) fn reserve(&mut self, slots: usize, cells: usize) {
-        for (number, size) in [(GOT, slots * 8), (PLT, cells * CELL)] {
+    pub(super) fn reserve(&mut self, slots: usize, cells: usize) -> Result<(), Fatal> {
+        for (number, size) in [(GOT, slots.checked_mul(8)), (PLT, cells.checked_mul(CELL))] {
+            let size = size.ok_or(Cause::TooBig)?;
             if let Some(output) = self.table.get_mut(number) {
                 output.size = size as u64;
             }
         }
+        Ok(())
     }
 
     /// Gives every output section its address: a pinned one its own, the others one run for each protection, where

@@ -102,8 +102,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
-        counts.cells += isles.len().saturating_sub(1) * (2 + layout.text_align().div_ceil(CELL as u64) as usize);
-        layout.reserve(counts.slots, counts.cells);
+        let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
+        counts.cells = counts.cells.saturating_add(isles.len().saturating_sub(1).saturating_mul(each));
+        layout.reserve(counts.slots, counts.cells)?;
         if isles.len() > 1 {
             layout.part(inputs, firsts, &mut isles)?;
         }

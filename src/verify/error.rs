@@ -60,6 +60,13 @@ pub enum Found {
         /// The address that it would hold.
         holds: Addr,
     },
+    /// A slot that is not the right one, which is not among the first 8192.
+    OtherSlot {
+        /// What the place reaches, as in [`Other`](Self::Other).
+        reached: Addr,
+        /// The address that the right one holds.
+        holds: Addr,
+    },
 }
 
 impl Wrong {
@@ -104,6 +111,10 @@ impl fmt::Display for Wrong {
                 return write!(f, "goes through {detour}, which does not come back with an address");
             }
             Found::NoSlot { holds } => return write!(f, "no slot of the GOT holds {holds}"),
+            Found::OtherSlot { reached, holds } => {
+                let reaches = if is_address(reloc) { "reaches" } else { "holds" };
+                return write!(f, "{reaches} {reached}, which leads to no slot that holds {holds}");
+            }
             Found::NoBytes | Found::Refused(_) => return f.write_str("the place is not in the image"),
         };
         let reaches = match is_address(reloc) {

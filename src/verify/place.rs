@@ -2,7 +2,7 @@
 
 use super::error::{Found, is_truncated};
 use super::run::{Load, Run};
-use super::{Memory, Target};
+use super::{Memory, Target, TooMany, Unverified, Verdict};
 use crate::addr::Addr;
 use crate::insn::layout::MoveWide;
 use crate::insn::{NOP, Reg};
@@ -65,21 +65,22 @@ impl<'m, 'a> Place<'m, 'a> {
     }
 
     /// What is wrong with the place, which must reach `target`.
-    pub(super) fn judge(self, target: Target) -> Result<(), Found> {
+    pub(super) fn judge(self, target: Target) -> Result<Verdict, Found> {
         if self.reloc == Reloc::NONE {
-            return Ok(());
+            return Ok(Verdict::Right);
         }
         let is_branch = free_registers(self.reloc).is_some() && self.reloc != Reloc::PLT32;
         if is_branch && matches!(target, Target::Nothing { .. }) && self.memory.word(self.addr) == Some(NOP) {
-            return Ok(());
+            return Ok(Verdict::Right);
         }
         let stands = self.stands()?;
         match target {
-            Target::Addr(addr) if self.reloc.takes() == Class::Offset => self.judge_offset(stands, addr),
-            Target::Addr(addr) => self.judge_addr(stands, addr),
-            Target::Slot { holds, addend } => self.judge_slot(stands, holds, addend),
-            Target::Nothing { addend } => self.judge_nothing(stands, addend),
+            Target::Addr(addr) if self.reloc.takes() == Class::Offset => self.judge_offset(stands, addr)?,
+            Target::Addr(addr) => self.judge_addr(stands, addr)?,
+            Target::Slot { holds, addend } => return self.judge_slot(stands, holds, addend),
+            Target::Nothing { addend } => self.judge_nothing(stands, addend)?,
         }
+        Ok(Verdict::Right)
     }
 
     fn stands(self) -> Result<Stands, Found> {
@@ -181,28 +182,38 @@ impl<'m, 'a> Place<'m, 'a> {
         Err(self.found(stands, self.reached(stands), offset(&base)))
     }
 
-    fn judge_slot(self, stands: Stands, holds: Addr, addend: i64) -> Result<(), Found> {
+    fn judge_slot(self, stands: Stands, holds: Addr, addend: i64) -> Result<Verdict, Found> {
         let addend = if self.reloc == Reloc::GOTPCREL32 { addend } else { 0 };
         let reached = self.reached(stands);
-        let all = || self.memory.slots(holds, SLOT, Addr::new(0));
+        let find = |step, phase, is: &dyn Fn(Addr) -> bool| self.memory.find_slot(holds, step, phase, is);
         let holds_it = |slot: Addr| self.memory.slot(slot) == Some(holds);
-        let is_right = match self.reloc.takes() {
+        let right = match self.reloc.takes() {
             // A detour may come back with what is no page.
             Class::Slot if self.reloc.is_paged() => {
                 let mut slots = (0..Addr::PAGE as usize).step_by(SLOT as usize).map(|offset| reached.at(offset));
-                reached == reached.page() && slots.any(holds_it)
+                Ok(reached == reached.page() && slots.any(holds_it))
             }
-            Class::Slot if self.reloc.is_pc_relative() => holds_it(reached.plus(addend.wrapping_neg())),
-            Class::Slot => self.memory.slots(holds, Addr::PAGE, reached).next().is_some(),
+            Class::Slot if self.reloc.is_pc_relative() => Ok(holds_it(reached.plus(addend.wrapping_neg()))),
+            Class::Slot => find(Addr::PAGE, reached, &|_| true).map(|slot| slot.is_some()),
             _ if is_near_slot(self.reloc) => {
-                self.memory.bases.iter().any(|&base| holds_it(self.origin(base).plus(reached.get().cast_signed())))
+                let slot = |base: Addr| self.origin(base).plus(reached.get().cast_signed());
+                Ok(self.memory.bases.iter().any(|&base| holds_it(slot(base))))
             }
-            _ => all().any(|slot| self.offsets(slot).any(|value| self.is(stands, value))),
+            _ => {
+                let is = |slot: Addr| self.offsets(slot).any(|value| self.is(stands, value));
+                find(SLOT, Addr::new(0), &is).map(|slot| slot.is_some())
+            }
         };
-        if is_right {
-            return Ok(());
+        match right {
+            Ok(true) => return Ok(Verdict::Right),
+            Ok(false) => {}
+            Err(TooMany) => return Ok(Verdict::Unverified(Unverified::ManySlots)),
         }
-        let slot = all().next().ok_or(Found::NoSlot { holds })?;
+        let slot = match find(SLOT, Addr::new(0), &|_| true) {
+            Ok(Some(slot)) => slot,
+            Ok(None) => return Err(Found::NoSlot { holds }),
+            Err(TooMany) => return Err(Found::OtherSlot { reached, holds }),
+        };
         let value = match self.reloc.takes() {
             Class::Slot => Some(Value::Slot(Slot::new(slot.plus(addend)))),
             _ => self.offsets(slot).next(),

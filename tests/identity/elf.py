@@ -2,12 +2,12 @@
 
 import struct
 
-SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_GROUP = 1, 2, 4, 8, 17
+SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_DYNSYM, SHT_GROUP = 1, 2, 4, 8, 11, 17
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS = 1, 2, 4, 0x10, 0x20, 0x400
-SHN_UNDEF, SHN_COMMON = 0, 0xFFF2
+SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
 GRP_COMDAT = 1
 STRONG = {1, 10}
-STB_LOCAL, STT_TLS, STT_GNU_IFUNC = 0, 6, 10
+STB_LOCAL, STB_WEAK, STT_TLS, STT_GNU_IFUNC = 0, 2, 6, 10
 
 
 class Section:
@@ -27,6 +27,13 @@ class Symbol:
         self.bind, self.type = info >> 4, info & 15
 
 
+class Relocation:
+    """One entry: the section that it is for, and where in the file it stands."""
+
+    def __init__(self, of, offset, info, addend, at):
+        self.of, self.offset, self.code, self.symbol, self.addend, self.at = of, offset, info & 0xFFFFFFFF, info >> 32, addend, at
+
+
 class Elf:
     def __init__(self, path):
         self.path = path
@@ -42,11 +49,10 @@ class Elf:
             self.sections.append(section)
         for section in self.sections:
             section.name = self._text(self.sections[names], section.name_at)
+        self._neutral = set()
         self.symbols = []
         for table in (section for section in self.sections if section.type == SHT_SYMTAB):
-            strings = self.sections[table.link]
-            for name, info, _, section, value, length in struct.iter_unpack(self.order + "IBBHQQ", table.data):
-                self.symbols.append(Symbol(self._text(strings, name), info, section, value, length))
+            self.symbols += self._symbols(table)
 
     def unpack(self, format, at):
         return struct.unpack_from(self.order + format, self.data, at)
@@ -54,11 +60,6 @@ class Elf:
     def pack(self, format, at, *numbers):
         """Changes numbers in the file's bytes."""
         struct.pack_into(self.order + format, self.data, at, *numbers)
-
-    @property
-    def _type(self):
-        """Where in a relocation its type is: the lower half of a long word."""
-        return 8 if self.order == "<" else 12
 
     def _header(self):
         (at,) = self.unpack("Q", 40)
@@ -68,11 +69,31 @@ class Elf:
     def _text(self, section, at):
         return section.data[at : section.data.index(b"\0", at)].decode()
 
+    def _symbols(self, table):
+        strings = self.sections[table.link]
+        for name, info, _, section, value, length in struct.iter_unpack(self.order + "IBBHQQ", table.data):
+            yield Symbol(self._text(strings, name), info, section, value, length)
+
+    def _entries(self, table):
+        for number, (offset, info, addend) in enumerate(struct.iter_unpack(self.order + "QQq", table.data)):
+            yield Relocation(self.sections[table.info], offset, info, addend, table.offset + 24 * number)
+
     def relocations(self):
-        """Offset, code, symbol index and addend of every relocation, with the section it is for."""
+        """Every relocation of an object that was not neutralised."""
         for table in (section for section in self.sections if section.type == SHT_RELA):
-            for offset, info, addend in struct.iter_unpack(self.order + "QQq", table.data):
-                yield self.sections[table.info], offset, info & 0xFFFFFFFF, info >> 32, addend
+            yield from (entry for entry in self._entries(table) if entry.at not in self._neutral)
+
+    def dynamic_relocations(self):
+        """Every relocation that an image leaves to its loader: code, address, addend, and the symbol it refers to."""
+        for table in (section for section in self.sections if section.type == SHT_RELA and section.flags & SHF_ALLOC):
+            symbols = list(self._symbols(self.sections[table.link])) if table.link else [Symbol("", 0, 0, 0, 0)]
+            for entry in self._entries(table):
+                yield entry.code, entry.offset, entry.addend, symbols[entry.symbol]
+
+    def neutralise(self, entry):
+        """Makes a relocation R_AARCH64_NONE, in the file's bytes."""
+        self._neutral.add(entry.at)
+        self.pack("QQq", entry.at, entry.offset, 0, 0)
 
     def group_members(self, known):
         """Members of the COMDAT groups in `known`, which the others join; with None in there, of all groups."""

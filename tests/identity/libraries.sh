@@ -1,5 +1,5 @@
 #!/bin/bash
-# Compares whole libraries, each linked as one, with ld.lld, and prints the tables of RESULTS.md.
+# Compares whole libraries, each linked as one, with ld.lld and GNU ld, and prints the tables of RESULTS.md.
 # usage: . .ci/env; libraries.sh EXAMPLE
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,18 +11,20 @@ trap 'rm -f "$log"' EXIT
 failed=0
 
 compare() {
-    local name=$1 output
+    local name=$1 output linker
     shift
-    output=$(timeout 600 python3 -B "$here/identity.py" --link "$link" "$@" 2>&1) || { failed=1; echo "$output" >&2; }
-    grep ' R_AARCH64_' <<<"$output" >>"$log"
-    grep '^left out' <<<"$output" | sed "s/^/$name: /" >>"$log.out"
-    awk -v name="$name" -v differences="$(grep -c '^error' <<<"$output")" '/ relocations of / {
-        gsub(",", ""); printf "| %s | %d | %d | %d | %d | %d | %d | %d |\n", name, $9, $11, $13, $1, $4, $6, differences
-    }' <<<"$output"
+    for linker in lld gnu; do
+        output=$(timeout 600 python3 -B "$here/identity.py" --link "$link" --linker $linker "$@" 2>&1) || { failed=1; echo "$output" >&2; }
+        grep ' R_AARCH64_' <<<"$output" >>"$log"
+        grep -E '^left out|differences by name' <<<"$output" | sed "s/^ */$name, $linker: /" >>"$log.out"
+        awk -v name="$name" -v linker=$linker -v differences="$(grep -c '^error' <<<"$output")" '/ relocations of / {
+            gsub(",", ""); printf "| %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", name, linker, $9, $11, $13, $1, $4, $6, differences
+        }' <<<"$output"
+    done
 }
 
-echo '| library | objects | sections | bytes | relocations | kinds | GOT slots | differences |'
-echo '|---|---:|---:|---:|---:|---:|---:|---:|'
+echo '| library | linker | objects | sections | bytes | relocations | kinds | GOT slots | differences |'
+echo '|---|---|---:|---:|---:|---:|---:|---:|---:|'
 for library in libz liblua5.4 libpng16 libzstd libgmp libsqlite3 libcrypto; do
     compare $library "$arm64/$library.a"
 done

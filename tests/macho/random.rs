@@ -3,8 +3,8 @@
 //! `AARCH64_RELOC_OBJECTS` is how many; without it, a few. What fails names its seed.
 
 use crate::file::{Entry, File, Header};
-use crate::hostile::Random;
 use crate::identity;
+use crate::numbers::Random;
 use std::fmt::Write as _;
 use std::process::Command;
 
