@@ -1,7 +1,10 @@
 //! Workloads whose instructions are counted: `count.sh` runs each under callgrind. Without a name, all are run, and checked.
 
 mod common;
+#[path = "common/arena.rs"]
+mod arena;
 
+use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::{Addr, Reloc, Section};
 use common::{MIX, Order, REAL, TEXT, batch, holds};
 use std::hint::black_box;
@@ -25,6 +28,11 @@ const WORKLOADS: &[Workload] = &[
     ("check_all/mix", COUNT, check_all),
     ("patch/CALL26", COUNT, patch_calls),
     ("patch/mix", COUNT, |count| patch(MIX, count)),
+    ("arena/packed/0", COUNT, |count| alloc_free(arena::filled(0).0, count)),
+    ("arena/packed/10000", COUNT, |count| alloc_free(arena::filled(10_000).0, count)),
+    ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
+    ("slot_for/1000", COUNT, |count| slots(1_000, count)),
+    ("slot_for/100000", COUNT, |count| slots(100_000, count)),
 ];
 
 fn patch_all(shares: &[common::Share], count: usize) {
@@ -59,6 +67,26 @@ fn patch_calls(count: usize) {
         }
     });
     assert!(holds(&mut text, &fixups));
+}
+
+/// A segment of up to 1 MiB comes and goes.
+fn alloc_free(mut arena: arena::Arena<Vec<arena::Block>>, count: usize) {
+    let free = arena.free_bytes();
+    counted(&mut || arena::alloc_free(black_box(&mut arena), count));
+    assert_eq!(arena.free_bytes(), free);
+}
+
+/// The slot of a symbol that has one.
+fn slots(symbols: u64, count: usize) {
+    let mut got = Got::new(vec![Entry::default(); symbols as usize], TEXT).unwrap();
+    let symbol = |index: u64| Symbol::new((index % symbols).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    (0..symbols).for_each(|index| _ = got.slot_for(symbol(index), TEXT).unwrap());
+    counted(&mut || {
+        for index in 0..count as u64 {
+            black_box(got.slot_for(black_box(symbol(index * 7919)), TEXT).unwrap());
+        }
+    });
+    assert_eq!(got.len() as u64, symbols);
 }
 
 fn main() {
