@@ -20,7 +20,7 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request, Section,
+    self, Binding, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request, Section,
     Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;

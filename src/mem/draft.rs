@@ -4,7 +4,7 @@ use core::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use super::pages::{self, Pages};
+use super::pages::{Pages, Run};
 use super::{Error, Sealed, icache, linux};
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -90,14 +90,13 @@ impl Draft {
         let mut pages = self.pages.into_inner().unwrap_or_else(PoisonError::into_inner);
         pages.sort();
         let has_code = pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec);
-        for &segment in pages.segments() {
-            if segment.prot() == Prot::ReadExec {
-                let start = linux::pointer(segment.addr());
-                // SAFETY: the segment is readable (`Pages`), and no section borrows it: `self` is consumed.
-                icache::publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
+        for Run { addr, len, prot, .. } in pages.runs() {
+            if prot == Prot::ReadExec {
+                // SAFETY: the segments are readable (`Pages`), and no section borrows them: `self` is consumed.
+                icache::publish(unsafe { slice::from_raw_parts(linux::pointer(addr), len) });
             }
             // SAFETY: the pages are ours (`Pages`), and nothing borrows them, as above.
-            unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
+            unsafe { linux::protect(addr, len, prot) }?;
         }
         if has_code {
             linux::synchronise_cores()?;
