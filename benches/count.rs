@@ -3,8 +3,12 @@
 mod common;
 #[path = "common/arena.rs"]
 mod arena;
+#[path = "link/synthetic.rs"]
+mod synthetic;
 
 use aarch64_reloc::got::{Entry, Got, Symbol};
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, each, measure};
 use aarch64_reloc::{Addr, Reloc, Section};
 use common::{MIX, Order, REAL, TEXT, batch, holds};
 use std::hint::black_box;
@@ -31,6 +35,8 @@ const WORKLOADS: &[Workload] = &[
     ("arena/packed/0", COUNT, |count| alloc_free(arena::filled(0).0, count)),
     ("arena/packed/10000", COUNT, |count| alloc_free(arena::filled(10_000).0, count)),
     ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
+    ("link/one", COUNT, |count| link(count, 1)),
+    ("link/500", COUNT, |count| link(count, 500)),
     ("slot_for/1000", COUNT, |count| slots(1_000, count)),
     ("slot_for/100000", COUNT, |count| slots(100_000, count)),
 ];
@@ -87,6 +93,36 @@ fn slots(symbols: u64, count: usize) {
         }
     });
     assert_eq!(got.len() as u64, symbols);
+}
+
+/// A whole object, from its bytes to the image.
+fn link(relocations: usize, sections: usize) {
+    let bytes = synthetic::object(relocations, sections);
+    let mut image = vec![0; relocations * 16];
+    let mut linked = 0;
+    counted(&mut || {
+        let inputs = [Input { name: "synthetic.o", object: Elf::parse(black_box(&bytes)).unwrap() }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let mut next = TEXT;
+        let place = |request: &Request| {
+            let addr = next.align_up(request.align.max(1 << 16));
+            next = addr.plus(request.size as i64);
+            Ok::<_, ()>(addr)
+        };
+        let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+        let options = Options::default();
+        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, each(place), report).unwrap();
+        let mut rest = &mut image[..];
+        let mut memory = Vec::new();
+        for segment in plan.segments() {
+            let (bytes, others) = core::mem::take(&mut rest).split_at_mut(segment.size() as usize);
+            memory.push(Section::new(bytes, segment.addr()));
+            rest = others;
+        }
+        plan.commit(&mut memory).unwrap();
+        linked = plan.summary().relocations;
+    });
+    assert_eq!(linked, relocations);
 }
 
 fn main() {

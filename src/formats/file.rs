@@ -199,22 +199,32 @@ impl<'data> File<'data> {
         match table.and_then(|entries| entries.get(..count)) {
             None => self.relocations(section, count).for_each(visit),
             Some(entries) => {
-                for (index, entry) in entries.iter().enumerate() {
-                    visit(self.translate(section, index, self.rela(entry), None));
+                // One loop for each byte order, so that it is asked for once.
+                if self.order.is_big() {
+                    self.for_each_entry::<true>(section, entries, visit);
+                } else {
+                    self.for_each_entry::<false>(section, entries, visit);
                 }
             }
         }
     }
 
-    /// The entry that is these bytes.
     #[inline(always)]
-    fn rela(&self, bytes: &[u8; ENTRY_SIZE as usize]) -> Rela {
-        let word = |at: usize| {
-            let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-            if self.order.is_big() { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
-        };
-        let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
-        Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend }
+    fn for_each_entry<const BIG: bool>(
+        &self,
+        section: usize,
+        entries: &[[u8; ENTRY_SIZE as usize]],
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        for (index, entry) in entries.iter().enumerate() {
+            let word = |at: usize| {
+                let bytes = entry.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+                if BIG { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+            };
+            let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
+            let entry = Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend };
+            visit(self.translate(section, index, entry, None));
+        }
     }
 
     /// The section that holds the addends of relocations that are in a section with this header; `None` where they have

@@ -1,5 +1,6 @@
 //! What the linker has to know of relocations beyond their table: what each kind refers to.
 
+use super::scan::without_islands;
 use super::tls::Access;
 use crate::arena::Reach;
 use crate::got::Kind;
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     pub(super) remedy: Option<Remedy>,
     /// See [`Reloc::reach`].
     pub(super) reach: Reach,
+    /// It needs nothing in an island where its target is so many bytes away, however many islands come between.
+    pub(super) near: u64,
 }
 
 impl Facts {
@@ -30,14 +33,18 @@ impl Facts {
         let is_ours = unsupported(reloc).is_none() && !is_thread_local && !matches!(reloc, Reloc::PATCHINST);
         let is_paged_without_check = matches!(reloc, Reloc::ADR_PREL_PG_HI21_NC);
         let is_slot = matches!(reloc.takes(), Class::Slot) && !matches!(reloc, Reloc::GOTPCREL32);
+        let reach = reloc.reach();
+        let shorter = if reach.max < reach.min.saturating_neg() { reach.max } else { reach.min.saturating_neg() };
+        let is_hop = matches!(reloc.remedy(), Some(Remedy::Hop));
         Self {
+            near: if is_hop { 0 } else { without_islands(shorter.cast_unsigned()) },
             is_plain: is_ours && matches!(reloc.takes(), Class::Addr) && !is_paged_without_check,
             is_slot: is_ours && is_slot && !is_near_slot(reloc),
             is_call: is_call(reloc),
             is_near_slot: is_near_slot(reloc),
             entry: entry(reloc),
             remedy: reloc.remedy(),
-            reach: reloc.reach(),
+            reach,
         }
     }
 }

@@ -9,7 +9,6 @@ use super::rescue::Stranded;
 use super::route::{Action, Link, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
-use super::policy::{Policy, Tags};
 use super::tables::{First, NONE, Run, Tables};
 use super::tls::{Threads, Tls};
 use super::walk::{Site, Table};
@@ -177,9 +176,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     #[inline(always)]
     fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>, next: usize) -> bool {
         let Some(Link { facts, place, target, to, .. }) = site.link(&self.symbols) else { return false };
-        let Policy { tags, execute_only, erratum_843419, .. } = self.router.policy;
-        let is_known = facts.is_plain | (target.slot != NONE);
-        if !is_known || tags != Tags::Keep || execute_only || erratum_843419 {
+        if !(facts.is_plain | (target.slot != NONE)) || self.router.policy.looks_closer() {
             return false;
         }
         let slot = self.router.got.slot(target.slot).addr();

@@ -83,7 +83,7 @@ impl Scan<'_, '_> {
     /// What most relocations refer to, where the policy has no more to say of them.
     #[inline]
     fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
-        site.link(self.symbols).filter(|_| !(self.policy.execute_only || self.policy.erratum_843419))
+        site.link(self.symbols).filter(|_| !self.policy.looks_closer())
     }
 
     /// Whether nothing is needed: no slot, and no island, for it has its target in reach wherever all that is between lies.
@@ -95,7 +95,7 @@ impl Scan<'_, '_> {
             return facts.entry.is_none() && facts.remedy.is_none();
         };
         let distance = to.plus(offset.cast_signed()).distance_from(place);
-        let is_near = (output == from) & covers(facts.reach, distance) & !matches!(facts.remedy, Some(Remedy::Hop));
+        let is_near = (output == from) & (distance.unsigned_abs() < facts.near);
         facts.entry.is_none() & (facts.remedy.is_none() | is_near)
     }
 
@@ -319,6 +319,11 @@ impl Spans {
 fn covers(reach: Reach, distance: i64) -> bool {
     let span = with_islands(distance.unsigned_abs()).try_into().unwrap_or(i64::MAX);
     reach.covers(span) && reach.covers(-span)
+}
+
+/// So many bytes of sections that with islands they are no more than `span`.
+pub(super) const fn without_islands(span: u64) -> u64 {
+    span.saturating_sub(Addr::PAGE) / 17 * 16
 }
 
 /// `span` bytes of sections, and what islands may add. Were it more, there would be an error about room.

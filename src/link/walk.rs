@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::{Link, Reference};
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, Placed, State, Target};
+use super::tables::{First, NONE, Placed, State, Target};
 use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -33,7 +33,7 @@ pub(super) struct Table<'t, 'data, O> {
     start: Option<Addr>,
     /// The number of its output section.
     output: u32,
-    /// The number of the island right after it, or [`NONE`](super::tables::NONE).
+    /// The number of the island right after it, or [`NONE`].
     isle: u32,
     /// Bytes by which it was moved since what the islands need was counted.
     moved: i64,
@@ -44,8 +44,8 @@ pub(super) struct Table<'t, 'data, O> {
 pub(super) struct Site<'a, 't, 'data, O> {
     pub(super) table: &'a Table<'t, 'data, O>,
     pub(super) relocation: &'a Relocation,
-    /// The number of the definition that it refers to, where that was asked for.
-    definer: Option<u32>,
+    /// The number of the definition that it refers to, where that was asked for; else [`NONE`].
+    definer: u32,
 }
 
 /// The sections of relocations of all loaded sections, in the order of the objects.
@@ -167,8 +167,10 @@ impl Taken<'_> {
         look: &impl Fn(&S, &Relocation) -> Option<u32>,
         visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
     ) {
-        let mut definers = [None; BATCH];
-        definers.iter_mut().zip(self.0).for_each(|(definer, relocation)| *definer = look(state, relocation));
+        let mut definers = [NONE; BATCH];
+        definers.iter_mut().zip(self.0).for_each(|(definer, relocation)| {
+            *definer = look(state, relocation).unwrap_or(NONE);
+        });
         for (relocation, definer) in self.0.iter().zip(definers) {
             visit(state, Ok(&Site { table, relocation, definer }));
         }
@@ -183,10 +185,10 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         let Relocation { offset, reloc, addend, origin, .. } = *self.relocation;
         let Table { first, number: section, start, output, .. } = *self.table;
         let facts = facts(reloc);
-        let number = self.definer?;
+        let number = self.definer;
         let target = symbols.targets().get(number as usize)?;
-        let is_slot = facts.is_slot && addend == 0 && first.base == 0;
-        if !target.is_plain || !(facts.is_plain || is_slot) || origin != Origin::Zero {
+        let is_slot = facts.is_slot & (addend == 0) & (first.base == 0);
+        if !(target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero)) {
             return None;
         }
         let place = start?.plus(offset.cast_signed());

@@ -34,6 +34,7 @@ macro_rules! table {
             ///
             /// 256 is a withdrawn alias of `NONE` (AAELF64 5.7.3); 0x8110 to 0x811d are what LLVM up to 19 emitted for
             /// the signed-GOT relocations.
+            #[inline]
             pub const fn from_elf(code: u32) -> Option<Self> {
                 // Most are told apart without a branch for each.
                 if (code as usize) < KNOWN.len() { KNOWN[code as usize] } else { Self::from_any(code) }
