@@ -1,13 +1,13 @@
 //! Workloads whose instructions are counted: `count.sh` runs each under callgrind. Without a name, all are run, and checked.
 
-mod common;
 #[path = "common/arena.rs"]
 mod arena;
+mod common;
 #[path = "link/synthetic.rs"]
 mod synthetic;
 
-use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, each, measure};
 use aarch64_reloc::{Addr, Reloc, Section};
 use common::{MIX, Order, REAL, TEXT, batch, holds};

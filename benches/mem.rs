@@ -42,7 +42,8 @@ struct Page(*mut c_void);
 
 impl Page {
     fn new() -> Self {
-        let (flags, sealed) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, libc::PROT_READ | libc::PROT_EXEC);
+        let (flags, sealed) =
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, libc::PROT_READ | libc::PROT_EXEC);
         // SAFETY: no mapping is replaced.
         let start = unsafe { libc::mmap(ptr::null_mut(), 3 * PAGE, sealed, flags, -1, 0) };
         assert_ne!(start, libc::MAP_FAILED);
@@ -82,10 +83,14 @@ fn main() {
     // Something lives on, as in a program; so a stretch is not mapped anew each time.
     let _lives = draft(&memory, 1).seal().unwrap();
     let calls = median(times, Page::new, Page::seal);
-    let place = median(times, || memory.draft(), |draft| {
-        draft.place(Prot::ReadExec, &RET).unwrap();
-        draft
-    });
+    let place = median(
+        times,
+        || memory.draft(),
+        |draft| {
+            draft.place(Prot::ReadExec, &RET).unwrap();
+            draft
+        },
+    );
     let one = median(times, || draft(&memory, 1), |draft| draft.seal().unwrap());
     let hundred = median(times / 10 + 1, || draft(&memory, 100), |draft| draft.seal().unwrap());
     let free = median(times, || Some(draft(&memory, 1).seal().unwrap()), |mut sealed| sealed.take().map(drop));
@@ -95,7 +100,10 @@ fn main() {
     }
     println!("reserve {:.0} ns", median(1_001, || (), |()| Reservation::new(1 << 28).unwrap()));
     println!("place one function {place:.0} ns, free it {free:.0} ns");
-    println!("seal one function {one:.0} ns, its system calls {calls:.0} ns: {:.2}, wanted: 1.20 at the most", one / calls);
+    println!(
+        "seal one function {one:.0} ns, its system calls {calls:.0} ns: {:.2}, wanted: 1.20 at the most",
+        one / calls
+    );
     println!("seal 100 functions {hundred:.0} ns: {:.2} times one", hundred / one);
     assert!(one <= 1.2 * calls, "sealing is slower than its system calls by {:.2}", one / calls);
 }

@@ -20,8 +20,8 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request, Section,
-    Storage, Symbol, Tls, measure,
+    self, Binding, Definition, Failure, Input, Needs, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation,
+    Request, Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -73,6 +73,9 @@ fn link(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
             if options.map {
                 print!("{}", image.map);
             }
+            if options.needs {
+                println!("pub const NEEDS: Needs = {:?};", image.needs);
+            }
             run::write_executable(path, &image.bytes)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -91,6 +94,7 @@ struct Job<'a> {
 struct Image {
     bytes: Vec<u8>,
     map: String,
+    needs: Needs,
 }
 
 impl<'a> Job<'a> {
@@ -131,7 +135,7 @@ impl<'a> Job<'a> {
         };
         let tls = Tls::Static { resolver: start::RESOLVER };
         let policy = Policy { resolvers: start.is_some(), ..self.options.policy };
-        let options = link::Options { pins: self.pins, policy, tls };
+        let options = link::Options { pins: self.pins, policy, tls, in_place: None };
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
@@ -149,10 +153,10 @@ impl<'a> Job<'a> {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
         let bytes = emit::executable(&plan, start, self.options.emit_relocs)?;
-        if !self.options.map {
+        if !self.options.map && !self.options.needs {
             run::tell(&plan.summary());
         }
-        Ok(Image { bytes, map: run::draw(&plan) })
+        Ok(Image { bytes, map: run::draw(&plan), needs: plan.needs() })
     }
 
     /// The address that `--define` gives.
@@ -208,6 +212,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.get().relocation_name(section, index)
     }
 
     fn for_each_relocation(

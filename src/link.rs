@@ -13,6 +13,8 @@ mod emitted;
 mod erratum;
 mod error;
 mod groups;
+mod hash;
+mod in_place;
 mod indirect;
 mod isles;
 mod kinds;
@@ -78,6 +80,11 @@ pub struct Options<'a, 'data> {
     pub policy: Policy,
     /// What is known of the threads that will run the image.
     pub tls: Tls<'a>,
+    /// Sections that have bytes run where those lie in this machine's memory, at addresses so many bytes above: the objects are
+    /// in RAM already, and are patched there ([`Plan::commit_in_place`]). Not so what must lie in one run with others: arrays of
+    /// functions, `.init`, `.fini`, `.eh_frame`, sections that [`__start_NAME`](Plan::find) may be asked of, and the template of
+    /// thread-local storage. `None` where all are copied.
+    pub in_place: Option<i64>,
 }
 
 /// An output section, and the address it must have.

@@ -36,8 +36,6 @@
 
 mod draft;
 mod error;
-mod function;
-mod icache;
 mod linux;
 mod pages;
 mod reservation;
@@ -45,7 +43,8 @@ mod sealed;
 
 pub use draft::{Draft, Part};
 pub use error::Error;
-pub use function::Function;
 pub use linux::synchronises_cores;
 pub use reservation::Reservation;
 pub use sealed::Sealed;
+
+pub use crate::function::Function;

@@ -65,6 +65,11 @@ impl<'a> Section<'a> {
         self.endian = endian;
     }
 
+    /// The same section, for a while.
+    pub fn reborrow(&mut self) -> Section<'_> {
+        Section { bytes: &mut *self.bytes, ..*self }
+    }
+
     /// The address of the first byte when the code runs.
     pub fn addr(&self) -> Addr {
         self.addr
@@ -91,18 +96,17 @@ impl<'a> Section<'a> {
         Some(Self { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
     }
 
+    /// The first `len` bytes and the rest; `None` where it is not that long.
+    pub fn split_at(self, len: usize) -> Option<(Self, Self)> {
+        let Self { bytes, addr, endian } = self;
+        let (head, tail) = bytes.split_at_mut_checked(len)?;
+        Some((Self { bytes: head, addr, endian }, Self { bytes: tail, addr: addr.at(len), endian }))
+    }
+
     /// The first `len` bytes of the section, or all if it has no more.
     pub fn take(self, len: usize) -> Self {
         let len = len.min(self.bytes.len());
         Self { bytes: self.bytes.get_mut(..len).unwrap_or_default(), ..self }
-    }
-
-    /// The bytes before `offset`, and those from there on; all are before it where there are no more.
-    pub fn split_at(self, offset: usize) -> (Self, Self) {
-        let Self { bytes, addr, endian } = self;
-        let (low, high) = bytes.split_at_mut(offset.min(bytes.len()));
-        let above = addr.at(low.len());
-        (Self { bytes: low, addr, endian }, Self { bytes: high, addr: above, endian })
     }
 
     /// The same bytes from `offset` on, for a while.

@@ -28,11 +28,6 @@ impl Reloc {
         self.row().code
     }
 
-    /// The full name, as `readelf` prints it: `R_AARCH64_...`.
-    pub const fn name(self) -> &'static str {
-        self.row().name
-    }
-
     /// The class of value it takes.
     pub const fn takes(self) -> Class {
         self.row().takes

@@ -65,7 +65,8 @@ impl<'a> View<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory<'a> {
-    /// All of it that has content, in the order of addresses: what lies under the start of another is not seen.
+    /// All of it that has content, sorted by address and none of them empty: in the last that does not begin after an address
+    /// it is looked for, and nowhere else.
     pub views: &'a [View<'a>],
     /// The global offset tables, whose words are slots, in the order of addresses.
     pub got: &'a [View<'a>],

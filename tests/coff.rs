@@ -3,8 +3,14 @@
 #![cfg(all(feature = "std", feature = "object"))]
 
 mod common;
+#[path = "coff/file.rs"]
+mod file;
 #[path = "coff/identity.rs"]
 mod identity;
+#[path = "common/random.rs"]
+mod numbers;
+#[path = "coff/random.rs"]
+mod random;
 #[path = "coff/reader.rs"]
 mod reader;
 #[path = "common/texts.rs"]

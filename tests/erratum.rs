@@ -234,8 +234,8 @@ fn the_same_sequences_are_found() {
     let [own, lld, gnu] =
         ["example", "ld.lld-19", "aarch64-linux-gnu-ld"].map(|linker| bench.changed(linker, &object, cases.len()));
     let words = |number: usize| (cases[number].at, &cases[number].words);
-    for number in 0..cases.len() {
-        assert_eq!(own.contains(&number), cases[number].is_affected, "{:x?}", words(number));
+    for (number, case) in cases.iter().enumerate() {
+        assert_eq!(own.contains(&number), case.is_affected, "{:x?}", words(number));
     }
     assert!(own.len() > 200);
     // ld.lld takes a load of d3 for one of x3, which would break the sequence off. GNU ld does not ask what the second

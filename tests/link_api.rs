@@ -713,6 +713,38 @@ mod targets {
         let setup = Setup::default();
         assert_eq!(causes(vec![one(0, Reloc::ABS32, 0, undefined("__start_other"))], &setup), ["Undefined"]);
     }
+
+    #[test]
+    fn an_array_is_one_run_whatever_its_parts_are_protected_by() {
+        let mut object = Made::default();
+        object.add(".init_array", Prot::Read, Content::Bytes(&[1; 8]));
+        object.add(".init_array", Prot::ReadWrite, Content::Bytes(&[2; 8]));
+        object.add(".init_array.5", Prot::Read, Content::Bytes(&[3; 8]));
+        let data = object.add(".data", Prot::ReadWrite, Content::Bytes(&[0; 16]));
+        for (at, name) in [(0, "__init_array_start"), (8, "__init_array_end")] {
+            let symbol = object.wants(name);
+            object.relocate(data, at, Reloc::ABS64, symbol, 0);
+        }
+        let image = link(vec![object], &Setup::default()).unwrap();
+        let [start, end] = [0, 8].map(|at| image.long(WRITE + at));
+        assert_eq!(end - start, 24);
+        let held = [0, 8, 16].map(|at| image.long(start + at).to_le_bytes()[0]);
+        assert_eq!(held, [3, 1, 2]);
+    }
+
+    /// Of a difference, the symbol that is nothing has the address 0, and the other one counts.
+    #[test]
+    fn a_difference_to_nothing_is_measured() {
+        let mut object = Made::default();
+        let data = object.add(".data", Prot::ReadWrite, Content::Bytes(&[0; 16]));
+        let from = object.named("from", Binding::Global, Definition::Section { index: data, offset: 8 });
+        let nothing = object.named("nothing", Binding::Weak, Definition::Undefined);
+        let origin = Origin::Symbol(from);
+        let difference = Relocation { offset: 0, reloc: Reloc::PREL64, symbol: nothing, addend: 3, origin };
+        object.relocations.push((data, vec![difference]));
+        let image = link(vec![object], &Setup::default()).unwrap();
+        assert_eq!(image.long(WRITE), 3_u64.wrapping_sub(WRITE + 8));
+    }
 }
 
 mod veneers {
@@ -1137,7 +1169,8 @@ mod hostile {
 
 #[test]
 fn a_failure_is_one_line_with_its_cause() {
-    let failure = Failure { object: "a.o", place: Some((".text", 4)), symbol: "f", cause: Cause::Undefined };
+    let place = Some((".text", 4));
+    let failure = Failure { object: "a.o", place, relocation: "", symbol: "f", cause: Cause::Undefined };
     assert_eq!(failure.to_string(), "a.o: .text+0x4: undefined (symbol 'f')");
     assert_eq!(Failure { object: "", place: None, ..failure }.to_string(), "undefined (symbol 'f')");
 }

@@ -27,6 +27,7 @@ use aarch64_reloc::link::{
 use aarch64_reloc::reloc::Reloc;
 use file::{Entry, File};
 use std::convert::Infallible;
+use std::process::Command;
 
 const OBJECTS: [&str; 7] = ["kinds.o", "local.o", "c-O0.o", "c-O2.o", "cc-O0.o", "cc-O2.o", "debug.o"];
 
@@ -85,6 +86,52 @@ fn addends_have_a_sign() {
     }
     let Some(compared) = identity::compare(vec![file]) else { return };
     assert_eq!(compared, (62, 11, 7));
+}
+
+/// A difference of 4 bytes has a sign, at both ends of its range.
+#[test]
+fn differences_are_refused_where_lld_refuses_them() {
+    const NEAREST: i64 = -1 << 31;
+    if identity::require_tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [source, object] = ["far.s", "far.o"].map(|name| folder.path().join(name));
+    for (from, to, addend, fits) in
+        [("near", "far", -1, true), ("near", "far", 0, false), ("far", "near", 0, true), ("far", "near", -1, false)]
+    {
+        let text = format!(
+            ".globl _main\n_main: ret\n.data\n.globl _near, _far\n.long _{to}-_{from}+{addend}\n\
+             .zerofill __DATA,__bss,_near,{:#x},0\n.zerofill __DATA,__bss,_far,1,0\n",
+            -NEAREST
+        );
+        std::fs::write(&source, text).unwrap();
+        let mut assembler = Command::new("llvm-mc-19");
+        identity::run(
+            assembler.args(["-triple", "arm64-apple-macos13", "-filetype=obj", "-o"]).args([&object, &source]),
+        );
+        let mut linker = Command::new("ld64.lld-19");
+        linker.args(["-arch", "arm64", "-platform_version", "macos", "13.0", "13.0", "-e", "_main", "-o"]);
+        let theirs = linker.arg(folder.path().join("image")).arg(&object).output().unwrap();
+        let message = String::from_utf8_lossy(&theirs.stderr);
+        assert_eq!((theirs.status.success(), message.contains("relocation SUBTRACTOR is out of range")), (fits, !fits));
+
+        let bytes = std::fs::read(&object).unwrap();
+        let inputs = [Input { name: "far.o", object: MachO::parse(&bytes).unwrap() }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let mut lines = Vec::new();
+        let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+        let mut next = 0;
+        let place = |_: &Request| {
+            next += 0x1_0000_0000;
+            Ok::<_, Infallible>(Addr::new(next))
+        };
+        let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, each(place), report);
+        assert_eq!(plan.is_ok(), fits, "{to}-{from}+{addend}");
+        drop(plan);
+        let is_named = |line: &String| line.starts_with("far.o: __DATA,__data+0x0: ARM64_RELOC_UNSIGNED: ");
+        assert_eq!(lines.iter().filter(|line| is_named(line)).count(), usize::from(!fits), "{lines:?}");
+    }
 }
 
 #[test]

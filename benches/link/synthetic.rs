@@ -1,7 +1,9 @@
 //! Objects of any size, of the mix of relocations that real code has.
 
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+use object::{
+    Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+};
 
 /// The kinds: what each refers to, the word that stands at the place before, and how many of a hundred relocations are of it
 /// (C and C++ libraries of Debian).
@@ -53,12 +55,14 @@ pub fn object(relocations: usize, sections: usize) -> Vec<u8> {
     let variables = relocations / VARIABLE;
     let data = object.add_section(Vec::new(), b".data".to_vec(), SectionKind::Data);
     object.append_section_data(data, &vec![0; variables * 8], 8);
-    let variables: Vec<_> = (0..variables).map(|i| define(&mut object, format!("variable_{i}"), data, i as u64 * 8, false)).collect();
+    let variables: Vec<_> =
+        (0..variables).map(|i| define(&mut object, format!("variable_{i}"), data, i as u64 * 8, false)).collect();
     let hundred: Vec<_> = MIX.iter().flat_map(|&kind| vec![kind; kind.3 as usize]).collect();
     let kinds: Vec<_> = (0..relocations).map(|_| hundred[random.below(100)]).collect();
     // Whole functions.
     let share = (relocations / sections).next_multiple_of(FUNCTION);
-    let texts: Vec<_> = kinds.chunks(share).enumerate().map(|(number, kinds)| text(&mut object, number, kinds, sections)).collect();
+    let texts: Vec<_> =
+        kinds.chunks(share).enumerate().map(|(number, kinds)| text(&mut object, number, kinds, sections)).collect();
     let functions: Vec<_> = (0..relocations)
         .step_by(FUNCTION)
         .map(|i| define(&mut object, format!("function_{i}"), texts[i / share], (i % share * STEP) as u64, true))

@@ -39,6 +39,7 @@ FILE is an object, or an archive, whose members are linked as far as they are ne
   --verify IMAGE        link nothing, but say of an image that was linked with --emit-relocs --no-relax,
                         by this or another linker, which places do not reach what their relocations say
   --map                 print where everything lies
+  --needs               with --emit: print as a Rust constant how long a loader's tables must be for this link
   --gdb                 tell a debugger of this process the names of what is linked (on AArch64)
   --perf-map            tell perf, in /tmp/perf-PID.map (on AArch64)
   --trace               print which objects are linked, in their order
@@ -77,6 +78,7 @@ pub struct Options {
     pub emit_relocs: bool,
     pub verify: Vec<PathBuf>,
     pub map: bool,
+    pub needs: bool,
     pub gdb: bool,
     pub perf_map: bool,
     pub trace: bool,
@@ -116,6 +118,7 @@ impl Options {
                 Long("emit-relocs") => options.emit_relocs = true,
                 Long("verify") => options.verify.push(parser.value()?.into()),
                 Long("map") => options.map = true,
+                Long("needs") => options.needs = true,
                 Long("gdb") => options.gdb = true,
                 Long("perf-map") => options.perf_map = true,
                 Long("trace") => options.trace = true,

@@ -113,6 +113,10 @@ impl<'data> Object<'data> for Start<'data> {
         self.object.relocation(section, index)
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        self.object.relocation_name(section, index)
+    }
+
     fn for_each_relocation(
         &self,
         section: usize,

@@ -67,7 +67,8 @@ pub fn prove_section(
     reloc: Reloc,
     value: Value,
 ) -> Result<i64, PatchError> {
-    let Some(mut section) = Section::new(bytes, addr).with_endian(endian).skip(offset) else { return Ok(0) };
+    let Some((mut section, _)) = Section::new(bytes, addr).with_endian(endian).split_at(offset) else { return Ok(0) };
+    black_box(section.reborrow().skip(offset));
     section.check(offset, reloc, value)?;
     section.patch(offset, reloc, value)?;
     section.write_word(offset, insn::NOP)?;

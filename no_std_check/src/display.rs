@@ -3,6 +3,7 @@
 use aarch64_reloc::addr::Misaligned;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment, Zones};
 use aarch64_reloc::got::Full;
+use aarch64_reloc::install::InstallError;
 use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused, Summary};
 use aarch64_reloc::veneer::{NoDetour, VeneerError};
 use aarch64_reloc::verify::{Unverified, Wrong};
@@ -44,6 +45,7 @@ show! {
     prove_show_failure Failure<'_>;
     prove_show_refused Refused<u32>;
     prove_show_commit_error CommitError;
+    prove_show_install_error InstallError<u32>;
     prove_show_wrong Wrong;
     prove_show_unverified Unverified;
     prove_show_summary Summary;

@@ -1,13 +1,15 @@
 //! Whole objects: any bytes at all as objects, in tables of any length.
 
 use crate::drain;
+use aarch64_reloc::cache::Native;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::image::{Counts, Image};
+use aarch64_reloc::install::{InstallError, Installed, install};
 use aarch64_reloc::link::{
     CommitError, Failure, Input, Needs, Object, ObjectError, Options, Plan, Refused, Request, Tables, measure,
 };
 use aarch64_reloc::verify::{Memory, Target, Verdict, View, Wrong};
-use aarch64_reloc::{Addr, Reloc, Section};
+use aarch64_reloc::{Addr, Fixup, Prot, Reloc, Section};
 use core::hint::black_box;
 
 type ElfInput<'data> = Input<'data, Elf<'data>>;
@@ -44,7 +46,7 @@ pub fn prove_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> O
     drain(plan.slots());
     drain(plan.veneers());
     plan.for_each_emitted(|emitted| _ = black_box(emitted));
-    black_box(plan.summary());
+    black_box((plan.summary(), plan.needs().bytes()));
     plan.find(name)
 }
 
@@ -54,6 +56,35 @@ pub fn prove_commit<'data>(
     memory: &mut [Section<'_>],
 ) -> Result<(), CommitError> {
     plan.commit(memory)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_commit_in_place<'data>(
+    plan: &mut Plan<'_, 'data, Elf<'data>>,
+    memory: &mut [Section<'_>],
+    base: Addr,
+    len: u64,
+    fixups: &mut [Fixup],
+) -> Result<usize, CommitError> {
+    Ok(plan.commit_in_place(memory, (base, len), fixups)?.len())
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_install<'m, 'data>(
+    plan: &mut Plan<'_, 'data, Elf<'data>>,
+    memory: Section<'m>,
+    pages: &mut dyn FnMut(Addr, u64, Prot) -> Result<(), u32>,
+) -> Result<Installed<'m>, InstallError<u32>> {
+    let mut pages = pages;
+    install(plan, memory, &mut Native, &mut pages)
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_installed(installed: Installed<'_>, addr: Addr, len: usize) -> Result<(), u32> {
+    black_box((installed.bytes(addr, len), installed.word(addr)));
+    // SAFETY: nothing of this library runs.
+    black_box(unsafe { installed.function::<extern "C" fn()>(addr) });
+    installed.unload(&mut |addr: Addr, _, _| Err(addr.get() as u32))
 }
 
 #[unsafe(no_mangle)]

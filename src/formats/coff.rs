@@ -22,10 +22,10 @@ use records::Record;
 
 /// A relocatable object in the bytes of its file. Every access is checked; sections and names are not copied.
 ///
-/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. The
-///   constructors of C++ (`.CRT$XCA` to `.CRT$XCZ`) are an output section of their own, `.init_array`; the rest of `.CRT`,
-///   such as the initialisers of C (`.CRT$XI`) and the terminators (`.CRT$XP`, `.CRT$XT`), is data, which nobody calls but a
-///   C runtime that is linked too.
+/// - Sections go together by their names up to a `$`, in the order of what follows it: `.text$mn` to `.text`, say. Of `.CRT`,
+///   the initialisers of C (`.CRT$XI`) go to `.preinit_array`, the constructors of C++ (`.CRT$XC`) to `.init_array`, and the
+///   terminators (`.CRT$XP`, then `.CRT$XT`) to `.dtors`: what is loaded calls them in this order, all but nulls. What
+///   an initialiser of C returns is not asked.
 /// - A weak external is a weak definition, if its object has a default for it, and undefined if that is the number 0.
 /// - Of COMDAT sections of which the largest is to be selected, all must be of one size.
 /// - What the linker itself is told (`.drectve`), debug information and the tables of Control Flow Guard are ignored.
@@ -187,6 +187,10 @@ fn is_ignored(name: &str, header: &ImageSectionHeader) -> bool {
         || matches!(name, ".gfids$y" | ".giats$y" | ".gljmp$y" | ".gehcont$y")
 }
 
+/// The longest order of a section, in bytes. Orders are compared many times more often than names are looked up, and can
+/// lie on top of each other in the file. Of MinGW, which puts the names of functions there, few have some hundred.
+const LONGEST_ORDER: usize = 4096;
+
 /// The output section that a section called `name` goes to, and its order there.
 ///
 /// What follows a `$` is the order (PE Format, "Grouped Sections"). What follows a dot, as in `.text.main`, is one too, for
@@ -195,10 +199,15 @@ fn grouped(name: &str) -> (&str, &str) {
     // The first byte may be a dot itself.
     let cut = name.bytes().skip(1).position(|byte| matches!(byte, b'$' | b'.')).map_or(name.len(), |before| before + 1);
     let (group, order) = name.split_at_checked(cut).unwrap_or((name, ""));
-    match group {
-        ".CRT" if order.starts_with("$XC") => (".init_array", order),
-        _ => (group, order),
-    }
+    let is = |family: &str| group == ".CRT" && order.starts_with(family);
+    let output = match group {
+        _ if is("$XI") => ".preinit_array",
+        _ if is("$XC") => ".init_array",
+        // Called from the first to the last.
+        _ if is("$XP") || is("$XT") => ".dtors",
+        _ => group,
+    };
+    (output, order)
 }
 
 /// Checks that a section of that name is nothing that only the system's loader makes anything of.
@@ -238,6 +247,9 @@ impl<'data> Object<'data> for Coff<'data> {
                 Role::Relocations => self.relocations(number, name, header)?,
             };
             let (output, order) = grouped(name);
+            if order.len() > LONGEST_ORDER {
+                return Err(Problem::Unsupported("an order of more than 4096 bytes behind the name of a section"));
+            }
             Ok(Section { name, output, order, kind })
         };
         read().map_err(|problem| Part::Section(number as usize).error(problem))
@@ -290,6 +302,11 @@ impl<'data> Object<'data> for Coff<'data> {
         let table = self.file.relocations(header).map_err(refuse)?;
         let entry = table.get(index).ok_or(refuse(Problem::Index))?;
         self.file.relocation(header, entry).map_err(refuse)
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        let table = self.header(section).ok().and_then(|(_, _, header)| self.file.relocations(header).ok());
+        table.and_then(|table| table.get(index)).map_or("", relocation::name)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

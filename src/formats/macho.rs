@@ -22,9 +22,9 @@ use object::{BigEndian, LittleEndian as LE, U32};
 ///   a section that compilers do not make is called by its own name alone.
 /// - A section is one piece: atoms are not told apart (`MH_SUBSECTIONS_VIA_SYMBOLS`), literals and strings not merged. Of
 ///   weak definitions of one name all are kept, and the first is meant.
-/// - Arrays of functions (`__mod_init_func`, `__mod_term_func`) are data, which nobody calls; so is `__eh_frame`. Compact
-///   unwind information (`__LD`), debug information (`__DWARF`) and bitcode (`__LLVM`) are ignored, as are all commands but
-///   `LC_SEGMENT_64` and `LC_SYMTAB`.
+/// - Initialisers (`__mod_init_func`) go to `.init_array`, terminators (`__mod_term_func`) to `.fini_array`: what is loaded
+///   calls them. `__eh_frame` is data, which nobody reads. Compact unwind information (`__LD`), debug information (`__DWARF`)
+///   and bitcode (`__LLVM`) are ignored, as are all commands but `LC_SEGMENT_64` and `LC_SYMTAB`.
 /// - The template of thread-local storage is one output section, `__DATA,__thread_data`, the zeros of `__thread_bss` behind
 ///   all else: from its first byte are measured the offsets in `__thread_vars`.
 /// - Names of symbols keep the underscore that C's have there.
@@ -248,6 +248,12 @@ impl<'data> Object<'data> for MachO<'data> {
         let of = section.checked_sub(self.sections.len()).filter(|&of| self.header(of).is_some());
         let of = of.ok_or(Part::Section(section).error(Problem::Index))?;
         self.read_relocation(of, index).map_err(|problem| Part::Relocation(of, index).error(problem))
+    }
+
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        let header = section.checked_sub(self.sections.len()).and_then(|of| self.header(of));
+        let entry = header.and_then(|header| self.relocations(header).ok()?.get(index));
+        entry.map_or("", |entry| relocations::name(entry.info(LE).r_type))
     }
 
     fn member(&self, section: usize, _index: usize) -> Result<usize, ObjectError> {

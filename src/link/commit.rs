@@ -5,9 +5,9 @@
 use super::error::CommitError;
 use super::object::{Content, Object, Section};
 use super::plan::Plan;
-use super::tables::Output;
+use super::tables::{Output, Run};
 use crate::addr::Addr;
-use crate::patch::{self, PatchError};
+use crate::patch::{self, Fixup, PatchError};
 use core::slice;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
@@ -22,6 +22,16 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Only what the plan could not see: memory that is not the segments', and relocations of one object that overwrite
     /// each other.
     pub fn commit(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        self.is_copied()?;
+        self.commit_segments(memory)
+    }
+
+    /// Whether all sections are to be copied.
+    fn is_copied(&self) -> Result<(), CommitError> {
+        if self.outputs().iter().any(Output::is_in_place) { Err(CommitError::InPlace) } else { Ok(()) }
+    }
+
+    pub(super) fn commit_segments(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
         if memory.len() != self.segments().len() {
             return Err(CommitError::Memory(memory.len().min(self.segments().len())));
         }
@@ -47,7 +57,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// let segment = plan.segments()[index];
     /// let middle = plan.cut(index, segment.addr().plus(segment.size() as i64 / 2));
     /// let at = text.offset_of(middle);
-    /// let (mut low, mut high) = text.split_at(at);
+    /// let (mut low, mut high) = text.split_at(at).expect("the cut is in the segment");
     /// std::thread::scope(|scope| {
     ///     let low = scope.spawn(move || plan.commit_part(&mut low));
     ///     plan.commit_part(&mut high).and(low.join().unwrap())
@@ -55,6 +65,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// # }
     /// ```
     pub fn commit_part(&self, memory: &mut patch::Section<'_>) -> Result<(), CommitError> {
+        self.is_copied()?;
         let part = Some((memory.addr(), memory.len() as u64));
         memory.bytes_mut().fill(0);
         self.write(&mut Memory { sections: slice::from_mut(memory), part })
@@ -114,14 +125,25 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         Ok(())
     }
 
+    /// What there is to be done for each section of relocations, and the address of the section that it is done to.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (Addr, Run)> {
+        let runs = self.layout.placed.iter().map(|placed| placed.run).filter(|run| run.count > 0);
+        runs.filter_map(|run| Some((self.layout.section_addr(run.of)?, run)))
+    }
+
+    /// The fixups of a run, whose offsets count from the start of its section.
+    pub(super) fn fixups_of(&self, run: Run) -> &[Fixup] {
+        let fixups = self.fixups.get(run.first as usize..).and_then(|rest| rest.get(..run.count as usize));
+        fixups.unwrap_or_default()
+    }
+
     fn relocate(&self, memory: &mut Memory<'_, '_>) -> Result<(), PatchError> {
         let mut result = Ok(());
-        for run in self.layout.placed.iter().map(|placed| placed.run).filter(|run| run.count > 0) {
-            let Some((segment, addr)) = self.layout.segment_of(run.of) else { continue };
+        for (addr, run) in self.runs() {
+            let Some((segment, _)) = self.layout.segment_of(run.of) else { continue };
             let Some(section) = memory.at(segment, addr) else { continue };
-            let fixups = self.fixups.get(run.first as usize..).and_then(|rest| rest.get(..run.count as usize));
             let Some(mut section) = section.part(section.offset_of(addr)) else { continue };
-            let written = section.patch_all(fixups.unwrap_or_default()).map_err(|failures| failures.first());
+            let written = section.patch_all(self.fixups_of(run)).map_err(|failures| failures.first());
             if let Err(Some(error)) = written {
                 result = result.and(Err(error));
             }

@@ -182,7 +182,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             });
             if !is_related && is_code(&input.object, index, offset) {
                 let place = Some((name, offset));
-                report.failure(Failure { object: input.name, place, symbol: "", cause: Cause::Erratum });
+                report.failure(Failure { place, ..Failure::of(input.name, Cause::Erratum) });
             }
         });
     }

@@ -18,6 +18,8 @@ pub struct Failure<'a> {
     pub object: &'a str,
     /// The section and the byte in it, where there is one.
     pub place: Option<(&'a str, u64)>,
+    /// What the file's format calls the relocation, where it is one and its row is called otherwise.
+    pub relocation: &'static str,
     /// The symbol's name, where there is one.
     pub symbol: &'a str,
     /// What is wrong.
@@ -138,6 +140,12 @@ pub enum CommitError {
     Memory(usize),
     /// A relocation overwrote the place of another.
     Patch(PatchError),
+    /// Sections lie in place, which [`Plan::commit_in_place`](super::Plan::commit_in_place) is for.
+    InPlace,
+    /// So many fixups are more than there is room for.
+    Fixups(usize),
+    /// A place of this object's memory is beyond the 4 GiB that fixups tell apart.
+    Beyond(Addr),
 }
 
 impl fmt::Display for CommitError {
@@ -145,6 +153,9 @@ impl fmt::Display for CommitError {
         match self {
             Self::Memory(index) => write!(f, "the memory given for segment {index} is not that segment's"),
             Self::Patch(error) => write!(f, "relocations overlap: {error}"),
+            Self::InPlace => write!(f, "sections lie in place, and are not to be copied"),
+            Self::Fixups(count) => write!(f, "there is no room for {count} fixups"),
+            Self::Beyond(addr) => write!(f, "{addr} is not within 4 GiB of the memory's start"),
         }
     }
 }
@@ -169,7 +180,12 @@ impl From<Cause<'static>> for Fatal {
 impl<'a> Failure<'a> {
     /// `cause`, of the whole of `object`.
     pub(super) const fn of(object: &'a str, cause: Cause<'a>) -> Self {
-        Self { object, place: None, symbol: "", cause }
+        Self::of_symbol(object, "", cause)
+    }
+
+    /// `cause`, of the symbol of `object` that is called `symbol`.
+    pub(super) const fn of_symbol(object: &'a str, symbol: &'a str, cause: Cause<'a>) -> Self {
+        Self { object, place: None, relocation: "", symbol, cause }
     }
 }
 
@@ -182,6 +198,9 @@ impl fmt::Display for Failure<'_> {
         }
         if let Some((section, offset)) = self.place {
             write!(f, "{section}+{offset:#x}: ")?;
+        }
+        if !self.relocation.is_empty() {
+            write!(f, "{}: ", self.relocation)?;
         }
         write!(f, "{}", self.cause)?;
         if !self.symbol.is_empty() {

@@ -60,7 +60,7 @@ pub(super) fn count<'data, O: Object<'data>>(
         };
         let object = inputs.get(target.object as usize).map_or("", |input| input.name);
         let symbol = target_name(inputs, symbols.targets(), number as u32);
-        report.failure(Failure { object, place: None, symbol, cause });
+        report.failure(Failure::of_symbol(object, symbol, cause));
     }
     counts
 }
@@ -93,7 +93,7 @@ pub(super) fn make<'data, O: Object<'data>>(
                     let object = inputs.get(target.object as usize).map_or("", |input| input.name);
                     target.state = State::Unreadable;
                     let symbol = target_name(inputs, symbols.targets(), number as u32);
-                    report.failure(Failure { object, place: None, symbol, cause });
+                    report.failure(Failure::of_symbol(object, symbol, cause));
                 }
             }
         }

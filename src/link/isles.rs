@@ -66,12 +66,33 @@ pub(super) struct Isles<'t> {
     len: usize,
     cells: &'t mut [Cell],
     pass: Pass,
+    /// The most cells that a pass had.
+    most: usize,
+    /// What was counted is more than there are records for, and then what was wanted is.
+    is_limited: bool,
+    is_short: bool,
 }
 
 impl Isles<'_> {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// As many of the cells that are counted for the only island as there are records: what is counted is a bound.
+    pub(super) fn limit(&mut self, cells: usize) -> usize {
+        self.is_limited |= cells > self.cells.len();
+        cells.min(self.cells.len())
+    }
+
+    /// Whether something was not made for want of records.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// As many of them as it takes to do the same again.
+    pub(super) fn needed(&self) -> usize {
+        if self.len > 1 { self.most } else { self.plt_size() / CELL }
     }
 
     /// Tells the islands where their output sections lie.
@@ -103,6 +124,7 @@ impl Isles<'_> {
             isle.lists = Island::new(own, Addr::new(0)).map_err(Cause::Misaligned)?.lists();
             (isle.first, isle.spare, first) = (first as u32, 0, end);
         }
+        self.most = self.most.max(first);
         Ok(())
     }
 
@@ -168,7 +190,9 @@ impl Isles<'_> {
         let cells = self.cells.get_mut(range(isle)).ok_or(NO_ROOM)?;
         let mut island = Island::resume(cells, addr, isle.lists);
         let before = island.len();
-        let claimed = claim(&mut island)?;
+        let claimed = claim(&mut island).inspect_err(|error| {
+            self.is_short |= self.is_limited && matches!(error, VeneerError::Full { .. });
+        })?;
         let made = island.len().saturating_sub(before);
         isle.lists = island.lists();
         if made > 0 {

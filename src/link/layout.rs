@@ -41,6 +41,8 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) image: Addr,
     /// Whether any section [was moved](Self::moved).
     pub(super) has_moved: bool,
+    /// Bytes from where objects lie to where they run, if that is where they run.
+    pub(super) in_place: Option<i64>,
 }
 
 impl<'t, 'data> Layout<'t, 'data> {
@@ -65,6 +67,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             most: 0,
             image: Addr::default(),
             has_moved: false,
+            in_place: None,
         };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
         layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
@@ -100,7 +103,10 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
-                        let output = self.output_for(output_name(section.output), prot)?;
+                        let output = match self.address_in_place(&section, content) {
+                            Some(addr) => self.keep(section.output, prot, align, addr, report)?,
+                            None => self.output_for(output_name(section.output), prot)?,
+                        };
                         match section.order {
                             "" => self.append(number, output, align, content)?,
                             order => self.put_off(number, output, order)?,
@@ -117,8 +123,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => Ok(()),
                             Some(kept) => {
                                 if kept != alike {
-                                    let (object, cause) = (input.name, Cause::Unlike);
-                                    report.failure(Failure { object, place: None, symbol: key, cause });
+                                    report.failure(Failure::of_symbol(input.name, key, Cause::Unlike));
                                 }
                                 self.leave_out(&input.object, first, index, count)
                             }
@@ -172,14 +177,17 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
+    pub(super) fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
         *self.table.get_mut(self.len).ok_or(Cause::Table("outputs"))? = output;
         self.len += 1;
         Ok(())
     }
 
-    /// The number of the output section `name` of that protection; a new one where there is none.
+    /// The number of the output section `name` of that protection; a new one where there is none. An array is one, and what
+    /// some objects have of it is writable.
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
+        let is_read_array = prot == Prot::Read && order::array_of(name).is_some();
+        let prot = if is_read_array { Prot::ReadWrite } else { prot };
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let number = self.names.enter(name, new, is).ok_or(Cause::Table("output_names"))?;

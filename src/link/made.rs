@@ -44,6 +44,8 @@ pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>
         // The same in Mach-O, where names of C have one underscore more.
         "___dso_handle" => Made::Image,
         "__ehdr_start" | "__executable_start" => Made::Image,
+        // The same in COFF.
+        "__ImageBase" => Made::Image,
         "__preinit_array_start" => Made::Start(".preinit_array"),
         "__preinit_array_end" => Made::Stop(".preinit_array"),
         "__init_array_start" => Made::Start(".init_array"),

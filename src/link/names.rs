@@ -1,8 +1,7 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
+use super::hash::hash;
 use super::tables::NONE;
-use core::hash::BuildHasher;
-use foldhash::fast::FixedState;
 
 /// Open addressing with linear probing. A bucket holds 32 bits of a name's hash above the number, or [`EMPTY`]; what the
 /// number's name is, the caller knows, and is asked only where the bits are the same.
@@ -49,10 +48,6 @@ impl<'t> Names<'t> {
         let ends = |bucket: u64| bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32));
         probes.into_iter().find(|&(_, &bucket)| ends(bucket)).map(|(at, _)| at)
     }
-}
-
-fn hash(name: &str) -> u64 {
-    FixedState::default().hash_one(name)
 }
 
 /// The bits of a hash that a bucket has, where it has them: those that do not say where it lies.

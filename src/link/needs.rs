@@ -3,14 +3,21 @@
 use super::Input;
 use super::bases::IN_REACH;
 use super::indirect::CELLS;
-use super::isles::STRIDE;
+use super::isles::{Isle, STRIDE};
 use super::kinds::{facts, slots};
 use super::object::{self, Binding, Definition, Object, Relocation};
+use super::sequence::Ordered;
+use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
+use crate::patch::Fixup;
 use crate::reloc::{Reloc, Remedy};
+use crate::{got, veneer};
 
-/// How many records each table must have. [`measure`] gives a bound that always suffices.
+/// How many records each table must have. [`measure`] gives a bound that always suffices, [`Plan::needs`](super::Plan::needs) what
+/// one link needs.
+///
+/// `Debug` writes it as Rust, for a build script to put in a constant; [`tables!`](crate::tables) makes tables of that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Needs {
     /// Records in [`Tables::objects`](super::Tables::objects).
@@ -39,6 +46,23 @@ pub struct Needs {
     pub veneers: usize,
     /// Records in [`Tables::fixups`](super::Tables::fixups).
     pub fixups: usize,
+}
+
+impl Needs {
+    /// Bytes of RAM that tables of these lengths take on this machine; those of another may have other sizes.
+    pub const fn bytes(&self) -> usize {
+        self.objects * size_of::<First>()
+            + self.sections * size_of::<Placed>()
+            + self.symbols * size_of::<Target>()
+            + (self.names + self.output_names + self.groups) * size_of::<u64>()
+            + self.ordered * size_of::<Ordered<'_>>()
+            + self.outputs * size_of::<Output<'_>>()
+            + self.segments * size_of::<Segment>()
+            + self.slots * size_of::<got::Entry>()
+            + self.islands * size_of::<Isle>()
+            + self.veneers * size_of::<veneer::Cell>()
+            + self.fixups * size_of::<Fixup>()
+    }
 }
 
 /// Bounds for what linking `inputs` with `pins` pinned output sections needs. What cannot be read is not counted: it is
@@ -149,7 +173,8 @@ impl Found {
 
     fn symbols<'data, O: Object<'data>>(&mut self, object: &O) {
         // Of a group that another object has, a symbol may mean anything.
-        let is_group = |index| matches!(object.section(index), Ok(object::Section { kind: object::Kind::Group { .. }, .. }));
+        let is_group =
+            |index| matches!(object.section(index), Ok(object::Section { kind: object::Kind::Group { .. }, .. }));
         let has_groups = (0..object.section_count()).any(is_group);
         let mut last = (usize::MAX, None);
         for (binding, definition) in (0..object.symbol_count()).filter_map(|index| object.definition(index).ok()) {

@@ -42,6 +42,11 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError>;
+    /// What the file's format calls the relocation at `index` of the section of relocations `section`, for failures:
+    /// `IMAGE_REL_ARM64_BRANCH26`, say. Nothing where it is called as its row is, which is the default.
+    fn relocation_name(&self, _section: usize, _index: usize) -> &'static str {
+        ""
+    }
     /// Calls `visit` with the `count` relocations of the section of relocations `section`, in order, or with why one cannot
     /// be read.
     ///
@@ -243,7 +248,8 @@ pub enum Origin {
     /// Nothing: it is an address.
     #[default]
     Zero,
-    /// The symbol of this index in the same object (Mach-O, `ARM64_RELOC_SUBTRACTOR`).
+    /// The symbol of this index in the same object, where a row measures from its place: that is it instead (Mach-O,
+    /// `ARM64_RELOC_SUBTRACTOR`).
     Symbol(usize),
     /// The first byte of the output section that holds the target (COFF, `IMAGE_REL_ARM64_SECREL`).
     Section,

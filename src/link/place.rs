@@ -59,6 +59,10 @@ impl<'data> Layout<'_, 'data> {
             let own = if has_own { self.plt().size } else { 0 };
             lined_up.size = lined_up.size.checked_add(own).ok_or(Cause::TooBig)?;
             let spare = if prot == Prot::ReadExec { spare } else { 0 };
+            if spare > 0 {
+                // From where there may be veneers on.
+                lined_up.size = lined_up.size.checked_next_multiple_of(CELL as u64).ok_or(Cause::TooBig)?;
+            }
             lined_up.most = lined_up.size.checked_add(spare).ok_or(Cause::TooBig)?;
             if let Some(request) = requests.get_mut(count).filter(|_| lined_up.most > 0) {
                 *request = lined_up;
@@ -177,7 +181,9 @@ impl<'data> Layout<'_, 'data> {
             let Some(output) = table.get_mut(number as usize).filter(waits) else { continue };
             let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
             output.addr = Addr::new(offset);
-            request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+            if output.size > 0 {
+                request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+            }
             request.align = request.align.max(output.align);
         }
         Ok(request)
@@ -196,6 +202,11 @@ impl<'data> Layout<'_, 'data> {
             for (a, one) in (0..b).zip(self.segments()) {
                 if overlap((one.addr, one.size), (two.addr, two.size)) {
                     report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
+                }
+            }
+            for kept in self.outputs().iter().filter(|output| output.is_in_place()) {
+                if overlap((kept.addr, kept.size), (two.addr, two.size)) {
+                    report.failure(Failure::of("", Cause::Overlap(kept.name, self.first_in(b, two))));
                 }
             }
         }

@@ -32,6 +32,9 @@ pub struct Plan<'t, 'data, O> {
     /// What is to be done, run by run ([`Run`]).
     pub(super) fixups: &'t mut [Fixup],
     pub(super) endian: Endian,
+    /// Records of the GOT's ledger that are counted, and how many output sections were to be pinned.
+    pub(super) slots: usize,
+    pub(super) pins: usize,
     pub(super) summary: Summary,
 }
 
@@ -82,6 +85,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
         let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
+        layout.in_place = options.in_place;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
         symbols.place_common(&mut layout)?;
@@ -103,6 +107,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
         counts.cells = counts.cells.saturating_add(isles.len().saturating_sub(1).saturating_mul(each));
+        if isles.len() == 1 {
+            let all = isles.limit(counts.cells.saturating_add(counts.spare));
+            counts.cells = counts.cells.min(all);
+            counts.spare = all - counts.cells;
+        }
         layout.reserve(counts.slots, counts.cells)?;
         if isles.len() > 1 {
             layout.part(inputs, firsts, &mut isles)?;
@@ -114,8 +123,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
-        let fixups = tables.fixups;
-        let mut plan = Self { inputs, firsts, symbols, layout, router, fixups, endian, summary: Summary::default() };
+        let (slots, pins, fixups) = (counts.slots, options.pins.len(), tables.fixups);
+        let summary = Summary::default();
+        let mut plan = Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
@@ -128,6 +138,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report)?;
+        if plan.router.isles.is_short() {
+            return Err(Cause::Table("veneers").into());
+        }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
         plan.count();
@@ -229,6 +242,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 let cause = Cause::Stranded(error, Stranded::Room { given, most });
                 site.report(cause, inputs, symbols, report);
             }
+            // Said once, of the table.
+            (Err(_), _) if router.isles.is_short() => {}
             (Err(cause), _) | (_, Err(cause)) => site.report(cause, inputs, symbols, report),
         }
         None

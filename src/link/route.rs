@@ -26,8 +26,9 @@ pub(super) struct Reference<'a> {
     /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
     pub(super) isle: u32,
-    /// The number of the output section that holds the place.
+    /// The number and the address of the output section that holds the place.
     pub(super) output: u32,
+    pub(super) home: Addr,
     /// Bytes by which the place and its target were moved since what the islands need was counted.
     pub(super) moved: i64,
     pub(super) target_moved: i64,
@@ -43,7 +44,7 @@ pub(super) struct Reference<'a> {
     pub(super) addend: i64,
     /// The object's bytes from the place on to the end of the section.
     pub(super) code: &'a [u8],
-    /// `S` is the distance from a section's start: the row is for that, whatever else it is for.
+    /// `S` is measured from a section's start, or from a symbol: the row is for that, whatever else it is for.
     pub(super) is_measured: bool,
 }
 
@@ -55,6 +56,8 @@ pub(super) struct Link<'a> {
     pub(super) place: Addr,
     pub(super) section: u32,
     pub(super) output: u32,
+    /// The address of that output section: 0 until it is placed.
+    pub(super) home: Addr,
     /// The definition meant, and its number.
     pub(super) target: &'a Target,
     pub(super) number: u32,
@@ -64,8 +67,8 @@ pub(super) struct Link<'a> {
 
 impl<'a> Reference<'a> {
     pub(super) fn link(&self) -> Link<'a> {
-        let Self { facts, place, section, output, target, number, addr, addend, .. } = *self;
-        Link { facts, place, section, output, target, number, to: addr.plus(addend) }
+        let Self { facts, place, section, output, home, target, number, addr, addend, .. } = *self;
+        Link { facts, place, section, output, home, target, number, to: addr.plus(addend) }
     }
 
     /// Whether it is given the slot that is the same for all objects.
@@ -96,7 +99,9 @@ impl Action {
         Ok(match self {
             Self::Patch(value) => Fixup::new(offset, reloc, value),
             Self::Lead(to, _) => Fixup::new(offset, reloc, to),
-            Self::Replace(word) | Self::Adr(word) | Self::Detour(word) => Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into())),
+            Self::Replace(word) | Self::Adr(word) | Self::Detour(word) => {
+                Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into()))
+            }
         })
     }
 }
@@ -123,7 +128,7 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, facts, place, target, addend, .. } = *reference;
-        if refers_to_nothing(reloc, target) {
+        if !reference.is_measured && refers_to_nothing(reloc, target) {
             return match to_nothing(reference, raw) {
                 Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),
                 action => Ok(action),

@@ -90,11 +90,11 @@ impl Scan<'_, '_> {
     /// The kinds of relocations come in no order, so that only the answer is a branch.
     #[inline]
     fn is_direct(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> bool {
-        let Link { facts, place, output: from, target, to, .. } = *link;
+        let Link { facts, place, output: from, home, target, to, .. } = *link;
         let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize) else {
             return facts.entry.is_none() && facts.remedy.is_none();
         };
-        let distance = to.plus(offset.cast_signed()).distance_from(place);
+        let distance = home.plus(offset.cast_signed()).plus(to.get().cast_signed()).distance_from(place);
         let is_near = (output == from) & (distance.unsigned_abs() < facts.near);
         facts.entry.is_none() & (facts.remedy.is_none() | is_near)
     }
@@ -131,7 +131,12 @@ impl Scan<'_, '_> {
             return Err(Cause::ReadsText(reloc));
         }
         if through_slot(facts, target, addend, self.policy) {
-            return Ok(Wants { number, entry: Some(Kind::Gdat), way: Way::Cells { cells: 2, is_hop: false }, is_once: self.spans.has_one_island });
+            return Ok(Wants {
+                number,
+                entry: Some(Kind::Gdat),
+                way: Way::Cells { cells: 2, is_hop: false },
+                is_once: self.spans.has_one_island,
+            });
         }
         if self.policy.erratum_843419 && erratum::may_be_affected(reference) {
             return Ok(self.wants_within(erratum::REACH, &reference.link(), layout));
@@ -287,14 +292,16 @@ impl Spans {
 
     #[inline]
     fn lies(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Lies {
-        let Link { facts, place, section, output: from, target, to, .. } = *link;
+        let Link { facts, place, section, output: from, home, target, to, .. } = *link;
         let is_entry = facts.entry.is_some();
-        if target.state == State::Defined && !target.indirect && !is_entry
+        if target.state == State::Defined
+            && !target.indirect
+            && !is_entry
             && let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize)
             && output == from
         {
-            // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
-            let distance = to.plus(offset.cast_signed()).distance_from(place);
+            // Until they are placed, symbols' addresses are their offsets.
+            let distance = home.plus(offset.cast_signed()).plus(to.get().cast_signed()).distance_from(place);
             return if target.section == section { Lies::At(distance) } else { Lies::About(distance) };
         }
         let home = match target.state {

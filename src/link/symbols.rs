@@ -80,7 +80,7 @@ impl<'t> Symbols<'t> {
         };
         if rank(&old) == STRONG && rank(&new) == STRONG {
             let (object, first) = (input_name(inputs, &new), input_name(inputs, &old));
-            report.failure(Failure { object, place: None, symbol: name, cause: Cause::Duplicate(first) });
+            report.failure(Failure::of_symbol(object, name, Cause::Duplicate(first)));
         }
         // Until it has its place, the address of a common symbol is its size: the largest is meant.
         let larger = rank(&new) == COMMON && rank(&old) == COMMON && new.addr > old.addr;

@@ -93,6 +93,8 @@ impl Placed {
 
 /// No record.
 pub(super) const NONE: u32 = u32::MAX;
+/// In the place of a segment's number: the output section lies in its object.
+pub(super) const IN_PLACE: u32 = u32::MAX - 1;
 /// No record, because the section is of a group that is kept elsewhere.
 pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
@@ -265,9 +267,14 @@ impl Output<'_> {
         self.zeros
     }
 
-    /// The index of its segment; `None` for one that is empty, and has none.
+    /// The index of its segment; `None` for one that has none: it is empty, or [lies in place](Self::is_in_place).
     pub fn segment(&self) -> Option<usize> {
-        (self.segment != NONE).then_some(self.segment as usize)
+        (self.segment < IN_PLACE).then_some(self.segment as usize)
+    }
+
+    /// Whether it is a section of an object that runs where it lies ([`Options::in_place`](super::Options::in_place)).
+    pub fn is_in_place(&self) -> bool {
+        self.segment == IN_PLACE
     }
 }
 
@@ -327,4 +334,37 @@ impl Default for Segment {
     fn default() -> Self {
         Self { prot: Prot::Read, addr: Addr::new(0), size: 0, in_file: 0 }
     }
+}
+
+/// [`Tables`](crate::link::Tables) of the lengths in a constant, a [`Needs`](crate::link::Needs): arrays where the macro stands.
+///
+/// ```
+/// use aarch64_reloc::{link::{Needs, Tables}, tables};
+/// // As `Debug` writes it.
+/// const NEEDS: Needs = Needs {
+///     objects: 1, sections: 9, symbols: 12, names: 8, output_names: 12, groups: 0, ordered: 0,
+///     outputs: 6, segments: 2, slots: 1, islands: 1, veneers: 2, fixups: 4,
+/// };
+/// let tables: Tables<'_, '_> = tables!(NEEDS);
+/// assert_eq!((tables.symbols.len(), tables.veneers.len()), (12, 2));
+/// ```
+#[macro_export]
+macro_rules! tables {
+    ($needs:expr) => {
+        $crate::link::Tables {
+            objects: &mut [Default::default(); $needs.objects],
+            sections: &mut [Default::default(); $needs.sections],
+            symbols: &mut [Default::default(); $needs.symbols],
+            names: &mut [0; $needs.names],
+            output_names: &mut [0; $needs.output_names],
+            groups: &mut [0; $needs.groups],
+            ordered: &mut [Default::default(); $needs.ordered],
+            outputs: &mut [Default::default(); $needs.outputs],
+            segments: &mut [Default::default(); $needs.segments],
+            slots: &mut [Default::default(); $needs.slots],
+            islands: &mut [Default::default(); $needs.islands],
+            veneers: &mut [Default::default(); $needs.veneers],
+            fixups: &mut [Default::default(); $needs.fixups],
+        }
+    };
 }

@@ -6,7 +6,7 @@ use super::object::{Definition, Object, Symbol};
 use super::plan::Plan;
 use super::symbols::target_name;
 use super::tables::{Output, Segment, State, Target};
-use super::{Located, Summary, Template, bases};
+use super::{Located, Needs, Summary, Template, bases, measure};
 use crate::addr::Addr;
 use crate::got::Symbol as Key;
 use crate::patch::Endian;
@@ -17,6 +17,21 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// What was planned, in numbers.
     pub fn summary(&self) -> Summary {
         self.summary
+    }
+
+    /// How long the tables must be for this very link, with the same addresses: no longer than [`measure`](super::measure) says. With
+    /// tables of these lengths the executable segment asks for no more bytes than it uses.
+    pub fn needs(&self) -> Needs {
+        let outputs = self.outputs().len();
+        Needs {
+            outputs,
+            output_names: 2 * outputs,
+            segments: self.segments().len(),
+            slots: self.slots,
+            islands: self.router.isles.len(),
+            veneers: self.router.isles.needed(),
+            ..measure(self.inputs, self.pins)
+        }
     }
 
     /// The byte order of the image's data, which is that of its objects.

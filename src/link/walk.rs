@@ -31,8 +31,9 @@ pub(super) struct Table<'t, 'data, O> {
     pub(super) endian: Endian,
     /// Where it lies; `None` where it is left out.
     start: Option<Addr>,
-    /// The number of its output section.
+    /// The number and the address of its output section.
     output: u32,
+    home: Addr,
     /// The number of the island right after it, or [`NONE`].
     isle: u32,
     /// Bytes by which it was moved since what the islands need was counted.
@@ -44,6 +45,8 @@ pub(super) struct Table<'t, 'data, O> {
 pub(super) struct Site<'a, 't, 'data, O> {
     pub(super) table: &'a Table<'t, 'data, O>,
     pub(super) relocation: &'a Relocation,
+    /// Its index among those of the table.
+    index: usize,
     /// The number of the definition that it refers to, where that was asked for; else [`NONE`].
     definer: u32,
 }
@@ -55,7 +58,9 @@ pub(super) fn tables<'t, 'data, O: Object<'data>>(
     layout: &Layout<'_, 'data>,
 ) -> impl Iterator<Item = Table<'t, 'data, O>> {
     let section_count = |input: &Input<'data, O>| input.object.section_count();
-    let of_one = move |(input, first)| (0..section_count(input)).filter_map(move |index| Table::new(input, first, index, layout));
+    let of_one = move |(input, first)| {
+        (0..section_count(input)).filter_map(move |index| Table::new(input, first, index, layout))
+    };
     inputs.iter().zip(firsts).flat_map(of_one)
 }
 
@@ -86,7 +91,8 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         let number = (first.section + of) as u32;
         let &Placed { output, isle, moved, .. } = layout.placed.get(number as usize)?;
         let (start, endian) = (layout.section_addr(number), object.endian());
-        Some(Self { input, first, index, count, section, number, bytes, endian, start, output, isle, moved })
+        let home = layout.outputs().get(output as usize).map(|output| output.addr).unwrap_or_default();
+        Some(Self { input, first, index, count, section, number, bytes, endian, start, output, home, isle, moved })
     }
 
     /// Calls `visit` for every relocation, in order; for one that cannot be read, with why. `look` is asked beforehand for the
@@ -98,14 +104,17 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         look: impl Fn(&S, &Relocation) -> Option<u32>,
         mut visit: impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
     ) {
-        let mut batch = Batch { relocations: [NOTHING; BATCH], len: 0 };
+        let mut batch = Batch { relocations: [NOTHING; BATCH], len: 0, first: 0 };
         self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
             Ok(relocation) => {
                 if batch.push(relocation) {
                     batch.take().for_each(self, state, &look, &mut visit);
                 }
             }
-            Err(error) => batch.take().fail(self, error, state, &look, &mut visit),
+            Err(error) => {
+                batch.take().fail(self, error, state, &look, &mut visit);
+                batch.first += 1;
+            }
         });
         batch.take().for_each(self, state, &look, &mut visit);
     }
@@ -115,12 +124,13 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
 struct Batch {
     relocations: [Relocation; BATCH],
     len: usize,
+    /// The index of the first among those of the table.
+    first: usize,
 }
 
 const BATCH: usize = 32;
 
-const NOTHING: Relocation =
-    Relocation { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
+const NOTHING: Relocation = Relocation { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
 
 impl Batch {
     /// Adds a relocation, and says whether there is no room for another.
@@ -136,12 +146,16 @@ impl Batch {
     /// Empties the batch of what there is to be visited.
     #[inline(always)]
     fn take(&mut self) -> Taken<'_> {
-        let len = core::mem::take(&mut self.len);
-        Taken(self.relocations.get(..len).unwrap_or_default())
+        let (len, first) = (core::mem::take(&mut self.len), self.first);
+        self.first += len;
+        Taken { relocations: self.relocations.get(..len).unwrap_or_default(), first }
     }
 }
 
-struct Taken<'b>(&'b [Relocation]);
+struct Taken<'b> {
+    relocations: &'b [Relocation],
+    first: usize,
+}
 
 impl Taken<'_> {
     /// Visits them, and then one that cannot be read.
@@ -168,11 +182,11 @@ impl Taken<'_> {
         visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
     ) {
         let mut definers = [NONE; BATCH];
-        definers.iter_mut().zip(self.0).for_each(|(definer, relocation)| {
+        definers.iter_mut().zip(self.relocations).for_each(|(definer, relocation)| {
             *definer = look(state, relocation).unwrap_or(NONE);
         });
-        for (relocation, definer) in self.0.iter().zip(definers) {
-            visit(state, Ok(&Site { table, relocation, definer }));
+        for (index, (relocation, definer)) in (self.first..).zip(self.relocations.iter().zip(definers)) {
+            visit(state, Ok(&Site { table, relocation, index, definer }));
         }
     }
 }
@@ -183,7 +197,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
     #[inline]
     pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
         let Relocation { offset, reloc, addend, origin, .. } = *self.relocation;
-        let Table { first, number: section, start, output, .. } = *self.table;
+        let Table { first, number: section, start, output, home, .. } = *self.table;
         let facts = facts(reloc);
         let number = self.definer;
         let target = symbols.targets().get(number as usize)?;
@@ -192,7 +206,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             return None;
         }
         let place = start?.plus(offset.cast_signed());
-        Some(Link { facts, place, section, output, target, number, to: target.addr.plus(addend) })
+        Some(Link { facts, place, section, output, home, target, number, to: target.addr.plus(addend) })
     }
 
     /// What the relocation refers to.
@@ -209,13 +223,14 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         'data: 's,
     {
         let Relocation { offset, reloc, symbol, addend, origin } = *self.relocation;
-        let Table { first: &First { base, got, .. }, number: section, start, output, isle, moved, .. } = *self.table;
-        let is_measured = origin == Origin::Section;
+        let Table { first: &First { base, got, .. }, number: section, start, output, home, isle, moved, .. } =
+            *self.table;
+        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
         if reloc == Reloc::NONE {
             return Err(None);
         }
         // Where it is the distance from a section, it is no thread's.
-        if unsupported(reloc).is_some() && !is_measured {
+        if unsupported(reloc).is_some() && origin != Origin::Section {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         // Of a section that is left out itself, nothing is asked.
@@ -247,7 +262,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { got } else { target.addr };
-        let addr = self.measured(addr, origin, target, symbols, layout)?;
+        let addr = self.measured(addr, place, target, symbols, layout)?;
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
         let target_moved = layout.moved(target.section);
@@ -257,6 +272,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             place,
             section,
             output,
+            home,
             isle,
             moved,
             target_moved,
@@ -271,15 +287,16 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         })
     }
 
-    /// `addr`, which is the target's, measured from `origin`.
+    /// `addr`, which is the target's, measured from the origin of the relocation at `place`.
     fn measured(
         &self,
         addr: Addr,
-        origin: Origin,
+        place: Addr,
         target: &Target,
         symbols: &Symbols<'_>,
         layout: &Layout<'_, 'data>,
     ) -> Result<Addr, Option<Cause<'static>>> {
+        let origin = self.relocation.origin;
         let from = match origin {
             Origin::Zero => return Ok(addr),
             Origin::Symbol(index) => {
@@ -287,7 +304,8 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
                 if !other.has_addr() {
                     return Err(Some(Cause::Undefined));
                 }
-                other.addr
+                // Its row will take the place off.
+                Addr::new(other.addr.distance_from(place).cast_unsigned())
             }
             Origin::Image => layout.image,
             Origin::Section | Origin::Number => {
@@ -326,7 +344,8 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
         };
-        report.failure(Failure { object: self.table.input.name, place, symbol, cause });
+        let relocation = self.table.input.object.relocation_name(self.table.index, self.index);
+        report.failure(Failure { object: self.table.input.name, place, relocation, symbol, cause });
     }
 }
 

@@ -27,7 +27,8 @@ impl Arrays {
             fini: plan.array(".fini_array"),
             ctors: plan.array(".ctors"),
             dtors: plan.array(".dtors"),
-            dso_handle: plan.find("__dso_handle"),
+            // With the underscore that names of C have in Mach-O.
+            dso_handle: plan.find("__dso_handle").or_else(|| plan.find("___dso_handle")),
         }
     }
 }

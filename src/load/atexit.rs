@@ -105,6 +105,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         found.map(|&(offset, reloc, symbol)| Relocation { offset, reloc, symbol, addend: 0, origin: Origin::Zero })
     }
 
+    fn relocation_name(&self, section: usize, index: usize) -> &'static str {
+        match self {
+            Self::Given(object) => object.relocation_name(section, index),
+            Self::Atexit(_) => "",
+        }
+    }
+
     fn for_each_relocation(
         &self,
         section: usize,

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use super::pages::{Pages, Run};
-use super::{Error, Sealed, icache, linux};
+use super::{Error, Sealed, linux};
 use crate::addr::Addr;
 use crate::arena::Prot;
+use crate::cache::{Cache, Native};
 use crate::patch::Section;
 
 /// Pages that are writable and not executable yet, at the addresses they will run at. Dropping it gives them back.
@@ -87,25 +88,44 @@ impl Draft {
     /// # Errors
     /// [`Error::System`] if the system refuses a protection; [`Error::Barrier`]. All pages are given back then.
     pub fn seal(self) -> Result<Sealed, Error> {
+        self.seal_or_keep().map_err(|(_, error)| error)
+    }
+
+    /// As [`seal`](Self::seal), but what was refused comes back as it was, unless the system refuses that too.
+    pub(crate) fn seal_or_keep(self) -> Result<Sealed, (Option<Self>, Error)> {
         let mut pages = self.pages.into_inner().unwrap_or_else(PoisonError::into_inner);
         pages.sort();
-        let has_code = pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec);
-        for Run { addr, len, prot, .. } in pages.runs() {
-            if prot == Prot::ReadExec {
-                // SAFETY: the segments are readable (`Pages`), and no section borrows them: `self` is consumed.
-                icache::publish(unsafe { slice::from_raw_parts(linux::pointer(addr), len) });
-            }
-            // SAFETY: the pages are ours (`Pages`), and nothing borrows them, as above.
-            unsafe { linux::protect(addr, len, prot) }?;
+        match publish(&pages) {
+            Ok(()) => Ok(Sealed::new(pages)),
+            Err(error) => Err((reopen(&pages).is_ok().then(|| Self::new(pages)), error)),
         }
-        if has_code {
-            linux::synchronise_cores()?;
-        }
-        Ok(Sealed::new(pages))
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         // A panic under the lock is one of allocation, before the list of segments changed.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives `pages`, which nothing borrows, their final protections, and makes their code what every core fetches.
+fn publish(pages: &Pages) -> Result<(), Error> {
+    for Run { addr, len, prot, .. } in pages.runs() {
+        if prot == Prot::ReadExec {
+            // SAFETY: the segments are readable (`Pages`), and no section borrows them.
+            Native.publish(unsafe { slice::from_raw_parts(linux::pointer(addr), len) });
+        }
+        // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
+        unsafe { linux::protect(addr, len, prot) }?;
+    }
+    if pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec) {
+        linux::synchronise_cores()?;
+    }
+    Ok(())
+}
+
+/// Makes `pages`, which nothing borrows, writable again.
+fn reopen(pages: &Pages) -> Result<(), Error> {
+    // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
+    let open = |run: Run<'_>| unsafe { linux::protect(run.addr, run.len, Prot::ReadWrite) };
+    pages.runs().try_for_each(open)
 }

@@ -3,11 +3,11 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::function::Function;
 use super::pages::Pages;
 use super::{Error, linux};
 use crate::addr::Addr;
 use crate::arena::{Prot, Segment};
+use crate::function::Function;
 
 /// Pages of final protection, caches clean: code that can be called. Dropping it gives the pages back.
 #[derive(Debug)]

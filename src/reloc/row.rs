@@ -32,7 +32,6 @@ pub(super) enum Fits {
 
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) name: &'static str,
     pub(super) code: u32,
     pub(super) takes: Class,
     pub(super) x: X,

@@ -49,11 +49,18 @@ macro_rules! table {
                 })
             }
 
+            /// The full name, as `readelf` prints it: `R_AARCH64_...`.
+            // Apart from the row, so that who prints no name has none in the program.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("R_AARCH64_", stringify!($name)),)*
+                }
+            }
+
             pub(super) const fn row(self) -> &'static Row {
                 match self {
                     $(Self::$name => const {
                         &Row {
-                            name: concat!("R_AARCH64_", stringify!($name)),
                             code: $code,
                             takes: Class::$takes,
                             x: X::$x,

@@ -3,10 +3,13 @@
 use super::{common, objects};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
-use aarch64_reloc::link::{Failure, Input, Kind, Object, Options, Origin, Pin, Plan, Policy, Storage, each, measure};
+use aarch64_reloc::link::{
+    Cause, Failure, Input, Kind, Object, Options, Part, Pin, Plan, Policy, Storage, each, measure,
+};
 use aarch64_reloc::patch::Section;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// An image that lld-link has written.
@@ -41,28 +44,51 @@ impl<'a> Image<'a> {
             // As make.sh has them called, so that they are not merged.
             ".xdata" => ".xdata_",
             ".bss" => ".bss_",
-            // What is sorted first there is an output section of its own here.
-            CONSTRUCTORS => ".CRT",
+            name if ARRAYS.contains(&name) => ".CRT",
             name => name.get(..8).unwrap_or(name),
         };
         self.sections.iter().position(|&(other, ..)| other == name)
     }
 }
 
-/// Our output section of the constructors.
-const CONSTRUCTORS: &str = ".init_array";
+/// Our output sections of what lld-link puts into `.CRT`, in their order there.
+const ARRAYS: [&str; 3] = [".init_array", ".preinit_array", ".dtors"];
+
+/// A failure of a link: the name of the object, which is its number, and the relocation, by its place or by its number.
+#[derive(Debug)]
+pub struct Refusal {
+    pub object: String,
+    pub place: Option<(String, u64)>,
+    pub part: Option<Part>,
+    pub line: String,
+}
+
+impl Refusal {
+    fn of(failure: &Failure<'_>) -> Self {
+        Self {
+            object: failure.object.to_owned(),
+            place: failure.place.map(|(section, offset)| (section.to_owned(), offset)),
+            part: if let Cause::Object(error) = failure.cause { Some(error.part) } else { None },
+            line: failure.to_string(),
+        }
+    }
+}
+
+/// In the name of a symbol: what is there is the number of the output section of the symbol that is named behind it.
+const SECIDX: &str = "secidx_of_";
 
 /// How many bytes and relocations are in the output sections of a link of `files` that `image` has too; all others of ours
 /// are empty. `common` is where in `.bss` lld-link has put the common symbols.
-pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
+pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, usize), Vec<Refusal>> {
     let image = Image::parse(image);
     // First, so that its empty sections move nothing.
     let header = objects::read("header.obj");
-    let objects = [&header].into_iter().chain(files);
-    let inputs = objects.map(|bytes| Input { name: "object", object: Coff::parse(bytes).unwrap() });
+    let names: Vec<_> = (0..files.len()).map(|number| number.to_string()).collect();
+    let objects = [("header", &header)].into_iter().chain(names.iter().map(String::as_str).zip(files));
+    let inputs = objects.map(|(name, bytes)| Input { name, object: Coff::parse(bytes).unwrap() });
     let inputs: Vec<_> = inputs.collect();
     let mut pins = BTreeMap::from([(".header", image.base)]);
-    let mut constructors = 0;
+    let mut sizes = [0; ARRAYS.len()];
     for input in &inputs {
         for index in 0..input.object.section_count() {
             let section = input.object.section(index).unwrap();
@@ -70,13 +96,15 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
             if let Some(number) = image.find(section.output) {
                 pins.insert(section.output, image.base + image.sections[number].1);
             }
-            if section.output == CONSTRUCTORS {
-                constructors += content.size();
+            if let Some(array) = ARRAYS.iter().position(|&array| array == section.output) {
+                sizes[array] += content.size();
             }
         }
     }
-    if let Some(rest) = pins.get_mut(".CRT") {
-        *rest += constructors;
+    let mut before = 0;
+    for (array, size) in ARRAYS.iter().zip(sizes) {
+        pins.entry(array).and_modify(|addr| *addr += before);
+        before += size;
     }
     if let Some(&bss) = pins.get(".bss") {
         pins.insert("COMMON", bss + common);
@@ -84,17 +112,20 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
     let pins: Vec<Pin<'_>> = pins.into_iter().map(|(section, addr)| Pin { section, addr: Addr::new(addr) }).collect();
     let options = Options { pins: &pins, policy: Policy::NO_RESCUE, ..Options::default() };
     let mut storage = Storage::new(measure(&inputs, pins.len()));
-    let mut lines = Vec::new();
-    let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
+    let mut refusals = Vec::new();
+    let report = &mut |failure: &Failure<'_>| refusals.push(Refusal::of(failure));
     let place = each(|_| Ok::<_, Infallible>(Addr::new(0x7000_0000)));
     let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, report);
-    let Ok(plan) = plan else { panic!("{lines:#?}") };
+    let Ok(plan) = plan else { return Err(refusals) };
     let segments = plan.segments().to_vec();
     let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0xa5; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
     let mut sections: Vec<_> = sections.collect();
     plan.commit(&mut sections).unwrap();
 
+    let located: BTreeMap<_, _> = plan.symbols().map(|found| (found.symbol.name, found)).collect();
+    let numbers = located.values().filter_map(|found| Some((found, found.symbol.name.split_once(SECIDX)?.1)));
+    let numbers: Vec<_> = numbers.map(|(found, target)| (found.addr, located[target].output.unwrap())).collect();
     let mut size = 0;
     for output in plan.outputs().iter().filter(|output| output.size() > 0) {
         let name = output.name();
@@ -110,7 +141,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
         }
         let number = image.find(name).unwrap_or_else(|| panic!("lld-link has no {name}"));
         let (_, start, len, theirs) = image.sections[number];
-        if name == ".bss" {
+        if output.is_zeros() {
             assert!(theirs.is_empty() && len >= output.size());
             continue;
         }
@@ -118,15 +149,19 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
         theirs.resize(len as usize, 0);
         let before = output.addr().distance_from(Addr::new(image.base + start)) as usize;
         theirs.drain(..before);
-        if name == CONSTRUCTORS {
+        if ARRAYS.contains(&name) {
             theirs.truncate(ours.len());
         }
         assert_eq!(ours.len(), theirs.len(), "{name}");
-        for (at, target) in numbers(files, name) {
-            // Each counts its own sections.
+        for &(addr, target) in &numbers {
+            if !(output.addr()..output.addr().plus(output.size() as i64)).contains(&addr) {
+                continue;
+            }
+            // Each counts its own sections, from 1 on, and adds what was there.
+            let at = addr.distance_from(output.addr()) as usize;
             let [mine, other] = [&ours, &theirs].map(|bytes| self::number(bytes, at, 2) as usize - 1);
-            assert_eq!(plan.outputs()[mine].name(), target);
-            assert_eq!(image.find(target), Some(other));
+            let found = image.find(plan.outputs()[target].name()).unwrap();
+            assert_eq!(mine - target, other - found);
             ours[at..][..2].fill(0);
             theirs[at..][..2].fill(0);
         }
@@ -146,7 +181,38 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> (usize, usize) {
         );
         size += ours.len();
     }
-    (size, plan.summary().relocations)
+    Ok((size, plan.summary().relocations))
+}
+
+/// The image that lld-link makes of `objects`, with the options that make.sh has.
+pub fn link_theirs(objects: &[PathBuf], image: &Path, options: &[&str]) -> Vec<u8> {
+    try_link_theirs(objects, image, options).unwrap_or_else(|message| panic!("{message}"))
+}
+
+/// The same, or why it makes none.
+pub fn try_link_theirs(objects: &[PathBuf], image: &Path, options: &[&str]) -> Result<Vec<u8>, String> {
+    let mut lld = Command::new("lld-link-19");
+    lld.args(["/nodefaultlib", "/entry:start", "/subsystem:console", "/opt:noref,noicf,nolldtailmerge"]);
+    lld.args(["/merge:.xdata=.xdata_", "/merge:.bss=.bss_"]);
+    let output = lld.args(options).arg(format!("/out:{}", image.display())).args(objects).output().unwrap();
+    match output.status.success() {
+        true => Ok(std::fs::read(image).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Makes `object` of the assembly `source`.
+pub fn assemble(source: &str, object: &Path) {
+    let path = object.with_extension("s");
+    std::fs::write(&path, source).unwrap();
+    let mut clang = Command::new("clang-19");
+    clang.args(["--target=aarch64-windows-msvc", "-c"]).arg(&path).arg("-o").arg(object);
+    assert!(clang.status().unwrap().success());
+}
+
+/// Whether there are the tools for what is not prebuilt.
+pub fn has_tools() -> bool {
+    ["clang-19", "lld-link-19"].iter().all(|tool| common::require(tool).is_some())
 }
 
 /// The word of the first difference, to be read.
@@ -154,28 +220,12 @@ fn word<'a>(bytes: &'a [u8], differing: &[usize]) -> &'a [u8] {
     differing.first().map_or(&[], |&at| &bytes[at & !3..][..4])
 }
 
-/// Where the output section `name` has the numbers of output sections, and of which: of the first object, whose sections
-/// begin those of the image.
-fn numbers(files: &[Vec<u8>], name: &str) -> Vec<(usize, &'static str)> {
-    let object = Coff::parse(&files[0]).unwrap();
-    let mut found = Vec::new();
-    for table in 0..object.section_count() {
-        let Kind::Relocations { of, count } = object.section(table).unwrap().kind else { continue };
-        if object.section(of).unwrap().output != name {
-            continue;
-        }
-        let all = (0..count).map(|index| object.relocation(table, index).unwrap());
-        found.extend(all.filter(|found| found.origin == Origin::Number).map(|found| (found.offset as usize, ".text")));
-    }
-    found
-}
-
 #[test]
 fn programs_are_linked_alike() {
     for (name, least) in [("c-O0", 50), ("c-O2", 40), ("cc-O0", 100), ("cc-O2", 60)] {
         let (source, level) = name.split_once('-').unwrap();
         let files = ["one", "two"].map(|half| objects::read(&format!("{half}-{source}-{level}.obj")));
-        let (size, relocations) = compare(&files, &objects::read(&format!("{name}.exe")), 0);
+        let (size, relocations) = compare(&files, &objects::read(&format!("{name}.exe")), 0).unwrap();
         println!("{name}: {size} bytes, {relocations} relocations");
         assert!(relocations > least && size > 500, "{name}: {size} bytes, {relocations} relocations");
     }
@@ -184,16 +234,23 @@ fn programs_are_linked_alike() {
 #[test]
 fn every_kind_is_linked_alike() {
     let files = ["kinds", "other"].map(|name| objects::read(&format!("{name}.obj")));
-    let (size, relocations) = compare(&files, &objects::read("kinds.exe"), 0x140);
+    let (size, relocations) = compare(&files, &objects::read("kinds.exe"), 0x140).unwrap();
     println!("{size} bytes, {relocations} relocations");
     assert!(relocations > 50 && size > 0x2000);
+}
+
+/// Addends that no assembler makes: sums that wrap, pages that are crossed, the ends of what a place can hold.
+#[test]
+fn every_addend_in_place_is_linked_alike() {
+    let (size, relocations) = compare(&[objects::read("edges.obj")], &objects::read("edges.exe"), 0).unwrap();
+    assert_eq!((size, relocations), (0x44 + 0x30 + 0x2000, 26));
 }
 
 /// What follows a `$` or a dot in the names of sections decides their order.
 #[test]
 fn sections_are_ordered_alike() {
     let files = ["order-one", "order-two"].map(|name| objects::read(&format!("{name}.obj")));
-    let (size, relocations) = compare(&files, &objects::read("order.exe"), 0);
+    let (size, relocations) = compare(&files, &objects::read("order.exe"), 0).unwrap();
     println!("{size} bytes, {relocations} relocations");
     assert_eq!((size, relocations), (0x34 + 0x28 + 0x40 + 0x28, 24));
 }
@@ -202,27 +259,20 @@ fn sections_are_ordered_alike() {
 #[test]
 fn a_big_object_is_linked_alike() {
     const FUNCTIONS: usize = 66_000;
-    for tool in ["clang-19", "lld-link-19"] {
-        if common::require(tool).is_none() {
-            return;
-        }
+    if !has_tools() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let [source, object, image] = ["big.s", "big.obj", "big.exe"].map(|name| folder.path().join(name));
+    let [object, image] = ["big.obj", "big.exe"].map(|name| folder.path().join(name));
     let mut text = String::from(".globl start\nstart: bl f0\n");
     for number in 0..FUNCTIONS {
         let next = (number + 1) % FUNCTIONS;
         text += &format!(".section .text,\"xr\",discard,f{number}\n.globl f{number}\nf{number}: b f{next}\n");
     }
-    std::fs::write(&source, text).unwrap();
-    let mut clang = Command::new("clang-19");
-    clang.args(["--target=aarch64-windows-msvc", "-c"]).arg(&source).arg("-o").arg(&object);
-    let mut lld = Command::new("lld-link-19");
-    lld.args(["/nodefaultlib", "/entry:start", "/subsystem:console", "/base:0x10000000", "/largeaddressaware:no"]);
-    lld.arg("/opt:noref,noicf").arg(format!("/out:{}", image.display())).arg(&object);
-    assert!([clang, lld].iter_mut().all(|command| command.status().unwrap().success()));
+    assemble(&text, &object);
+    let image = link_theirs(std::slice::from_ref(&object), &image, &["/base:0x10000000", "/largeaddressaware:no"]);
     let object = std::fs::read(&object).unwrap();
     assert!(object.starts_with(&[0, 0, 0xff, 0xff]));
-    let (size, relocations) = compare(&[object], &std::fs::read(image).unwrap(), 0);
+    let (size, relocations) = compare(&[object], &image, 0).unwrap();
     assert_eq!((size, relocations), (4 * (FUNCTIONS + 1), FUNCTIONS + 1));
 }

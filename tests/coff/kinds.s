@@ -49,6 +49,7 @@ table:  .quad   start, other+8, data-16, back
         .secrel32 data
         .secrel32 beyond+3
         .word   start-table
+secidx_of_start:
         .secidx start
         .short  7
 

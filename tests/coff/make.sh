@@ -36,3 +36,6 @@ for half in one two; do
     compile -c order-$half.s -o "$out/order-$half.obj"
 done
 link order "$out/order-one.obj" "$out/order-two.obj"
+compile -c edges.s -o "$out/edges.obj"
+python3 edges.py "$out/edges.obj"
+link edges "$out/edges.obj"

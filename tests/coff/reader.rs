@@ -1,6 +1,7 @@
 //! Each of the reader's errors, reached by a change of a real object, and what few objects have.
 
-use super::{objects, texts};
+use super::file::{File, auxiliary, entry, head, header, symbol};
+use super::{identity, objects, texts};
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::link::{
@@ -10,138 +11,6 @@ use aarch64_reloc::link::{
 use aarch64_reloc::reloc::Reloc;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::ops::Range;
-
-/// Where a field lies in its record, in bytes.
-type Field = Range<usize>;
-
-/// Fields of the file header.
-mod file {
-    use super::Field;
-    pub const MACHINE: Field = 0..2;
-    pub const SECTIONS: Field = 2..4;
-    pub const SYMBOLS_AT: Field = 8..12;
-    pub const SYMBOLS: Field = 12..16;
-}
-
-/// Fields of a section's header.
-mod header {
-    use super::Field;
-    pub const NAME: Field = 0..8;
-    pub const ADDR: Field = 12..16;
-    pub const SIZE: Field = 16..20;
-    pub const AT: Field = 20..24;
-    pub const RELOCATIONS_AT: Field = 24..28;
-    pub const RELOCATIONS: Field = 32..34;
-    pub const FLAGS: Field = 36..40;
-}
-
-/// Fields of a symbol.
-mod symbol {
-    use super::Field;
-    pub const NAME: Field = 0..8;
-    pub const VALUE: Field = 8..12;
-    pub const SECTION: Field = 12..14;
-    pub const CLASS: Field = 16..17;
-    pub const AUXILIARY: Field = 17..18;
-}
-
-/// Fields of a section's auxiliary record, and of a weak external's.
-mod auxiliary {
-    use super::Field;
-    pub const WITH: Field = 12..14;
-    pub const SELECTION: Field = 14..15;
-    pub const DEFAULT: Field = 0..4;
-    pub const SEARCH: Field = 4..8;
-}
-
-/// Fields of a relocation.
-mod entry {
-    use super::Field;
-    pub const OFFSET: Field = 0..4;
-    pub const SYMBOL: Field = 4..8;
-    pub const KIND: Field = 8..10;
-}
-
-/// The bytes of an object, to be changed.
-#[derive(Clone)]
-struct File(Vec<u8>);
-
-impl File {
-    fn new(name: &str) -> Self {
-        Self(objects::read(name))
-    }
-
-    fn get(&self, at: usize, field: Field) -> usize {
-        self.0[at..][field].iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte))
-    }
-
-    fn set(&mut self, at: usize, field: Field, value: u64) {
-        let len = field.len();
-        self.0[at..][field].copy_from_slice(&value.to_le_bytes()[..len]);
-    }
-
-    /// Where the header of section `number` is.
-    fn header(number: usize) -> usize {
-        20 + 40 * (number - 1)
-    }
-
-    fn section(&mut self, number: usize, field: Field, value: u64) {
-        self.set(Self::header(number), field, value);
-    }
-
-    fn symbol(&mut self, index: usize, field: Field, value: u64) {
-        self.set(self.get(0, file::SYMBOLS_AT) + 18 * index, field, value);
-    }
-
-    fn entry(&mut self, section: usize, index: usize, field: Field, value: u64) {
-        let at = self.get(Self::header(section), header::RELOCATIONS_AT) + 10 * index;
-        self.set(at, field, value);
-    }
-
-    /// Replaces the word at the place of relocation `index`.
-    fn place(&mut self, section: usize, index: usize, word: u64) {
-        let entry = self.get(Self::header(section), header::RELOCATIONS_AT) + 10 * index;
-        let at = self.get(Self::header(section), header::AT) + self.get(entry, entry::OFFSET);
-        self.set(at, 0..4, word);
-    }
-
-    /// The same object with 32 bits for the number of a section.
-    fn big(&self) -> Self {
-        let (table, symbols) = (self.get(0, file::SYMBOLS_AT), self.get(0, file::SYMBOLS));
-        let count = self.get(0, file::SECTIONS);
-        let shift = 56 - 20;
-        let mut big = vec![0, 0, 0xff, 0xff, 2, 0, 0x64, 0xaa, 0, 0, 0, 0];
-        big.extend(*b"\xc7\xa1\xba\xd1\xee\xba\xa9\x4b\xaf\x20\xfa\xf6\x6a\xa4\xdc\xb8");
-        big.extend([0; 16]);
-        big.extend([count, table + shift, symbols].map(|number| (number as u32).to_le_bytes()).concat());
-        big.extend(&self.0[20..table]);
-        let mut big = Self(big);
-        for number in 1..=count {
-            let at = Self::header(number) + shift;
-            for field in [header::AT, header::RELOCATIONS_AT] {
-                let offset = big.get(at, field.clone());
-                big.set(at, field, if offset == 0 { 0 } else { (offset + shift) as u64 });
-            }
-        }
-        let mut auxiliary = 0;
-        for record in self.0[table..][..18 * symbols].chunks(18) {
-            if auxiliary > 0 {
-                big.0.extend(record);
-                big.0.extend([0, 0]);
-                auxiliary -= 1;
-                continue;
-            }
-            let section = i16::from_le_bytes([record[12], record[13]]);
-            big.0.extend(&record[..12]);
-            big.0.extend(i32::from(section).to_le_bytes());
-            big.0.extend(&record[14..]);
-            auxiliary = record[17];
-        }
-        big.0.extend(&self.0[table + 18 * symbols..]);
-        big
-    }
-}
 
 /// All that is wrong with an object.
 fn errors(bytes: &[u8]) -> Vec<ObjectError> {
@@ -183,14 +52,14 @@ const OBJECT: &[Case] = &[
     (|f| f.0[..8].copy_from_slice(b"!<thin>\n"), Part::File, Unsupported("an archive")),
     (|f| f.0[..4].copy_from_slice(b"BC\xc0\xde"), Part::File, Unsupported("LLVM bitcode, not machine code")),
     (|f| f.0[..2].copy_from_slice(b"MZ"), Part::File, Unsupported("an image (MZ), not a relocatable object")),
-    (|f| f.set(0, file::MACHINE, 0x8664), Part::File, Unknown("machine", 0x8664)),
+    (|f| f.set(0, head::MACHINE, 0x8664), Part::File, Unknown("machine", 0x8664)),
     (
-        |f| f.set(0, file::MACHINE, 0xa641),
+        |f| f.set(0, head::MACHINE, 0xa641),
         Part::File,
         Unsupported("code that emulated code can call (IMAGE_FILE_MACHINE_ARM64EC)"),
     ),
     (
-        |f| f.set(0, file::MACHINE, 0xa64e),
+        |f| f.set(0, head::MACHINE, 0xa64e),
         Part::File,
         Unsupported("code both emulated and not (IMAGE_FILE_MACHINE_ARM64X)"),
     ),
@@ -212,9 +81,9 @@ const OBJECT: &[Case] = &[
         Part::File,
         Malformed("file header"),
     ),
-    (|f| f.set(0, file::SECTIONS, 0xffff), Part::File, Malformed("the headers of sections lie outside the file")),
-    (|f| f.set(0, file::SYMBOLS_AT, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
-    (|f| f.set(0, file::SYMBOLS, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
+    (|f| f.set(0, head::SECTIONS, 0xffff), Part::File, Malformed("the headers of sections lie outside the file")),
+    (|f| f.set(0, head::SYMBOLS_AT, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
+    (|f| f.set(0, head::SYMBOLS, 0xffff_ffff), Part::File, Malformed("the symbols lie outside the file")),
     (|f| f.0.truncate(f.0.len() - 1), Part::File, Malformed("the names lie outside the file")),
     (
         |f| f.symbol(16, symbol::AUXILIARY, 2),
@@ -286,13 +155,25 @@ const OBJECT: &[Case] = &[
     ),
     (
         |f| {
-            let (names, len) = (f.get(0, file::SYMBOLS_AT) + 18 * f.get(0, file::SYMBOLS), 0x1_0010);
+            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x1_0010);
             f.0.truncate(names + 4);
             f.0.resize(names + len, b'n');
             f.set(names, 0..4, len as u64);
         },
         Part::Section(4),
         Unsupported("a name of more than 64 KiB"),
+    ),
+    (
+        |f| {
+            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x1010);
+            f.0.truncate(names + 4);
+            f.0.extend(b"n$");
+            f.0.resize(names + len - 1, b'o');
+            f.0.push(0);
+            f.set(names, 0..4, len as u64);
+        },
+        Part::Section(4),
+        Unsupported("an order of more than 4096 bytes behind the name of a section"),
     ),
     // COMDAT sections.
     (|f| f.symbol(9, auxiliary::SELECTION, 7), Part::Section(5), Unsupported("IMAGE_COMDAT_SELECT_NEWEST")),
@@ -456,8 +337,8 @@ const WEAK_AT: usize = 25;
 
 /// The index of the first weak external.
 fn weak(file: &File) -> usize {
-    let table = file.get(0, file::SYMBOLS_AT);
-    let mut all = 0..file.get(0, file::SYMBOLS);
+    let table = file.get(0, head::SYMBOLS_AT);
+    let mut all = 0..file.get(0, head::SYMBOLS);
     all.find(|index| file.get(table + 18 * index, symbol::CLASS) == 105).unwrap_or(WEAK_AT)
 }
 
@@ -596,7 +477,10 @@ fn sections_of_one_name_up_to_a_dollar_go_together() {
         (b"mine$\0\0\0", "mine", "$"),
         (b"$a\0\0\0\0\0\0", "$a", ""),
         (b".CRT$XCU", ".init_array", "$XCU"),
-        (b".CRT$XIA", ".CRT", "$XIA"),
+        (b".CRT$XIA", ".preinit_array", "$XIA"),
+        (b".CRT$XPX", ".dtors", "$XPX"),
+        (b".CRT$XTZ", ".dtors", "$XTZ"),
+        (b".CRT$Y\0\0", ".CRT", "$Y"),
         (b".CRT\0\0\0\0", ".CRT", ""),
         (b".idatax\0", ".idatax", ""),
     ] {
@@ -643,7 +527,14 @@ fn failures(files: &[File], base: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
     let options = Options::default();
-    let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| Some(Addr::new(base)), place, report);
+    let plan = Plan::new(
+        &inputs,
+        &options,
+        storage.lend(),
+        &mut |name| (!["other", "nowhere"].contains(&name)).then_some(Addr::new(base)),
+        place,
+        report,
+    );
     assert_eq!(plan.is_err(), !lines.is_empty());
     drop(plan);
     lines
@@ -679,14 +570,58 @@ fn addresses_that_do_not_fit_are_refused() {
     let lines = failures(&files, 0x1_4000_0000);
     assert_eq!(lines.len(), 3);
     for (line, offset) in lines.iter().zip([0, 4, 8]) {
-        assert!(line.starts_with(&format!("object: .low+{offset:#x}: R_AARCH64_ABS32 at ")), "{line}");
+        assert!(
+            line.starts_with(&format!("object: .low+{offset:#x}: IMAGE_REL_ARM64_ADDR32: R_AARCH64_ABS32 at ")),
+            "{line}"
+        );
     }
+}
+
+#[test]
+fn what_lld_link_refuses_is_refused() {
+    const TARGETS: &str = ".data\n.p2align 4\n.zero 4\n.globl odd\nodd: .word 0\n.section zeros,\"bw\"\n.zero 0x1000000\n\
+                           .globl far\nfar: .zero 4\n";
+    const CASES: [(&str, Option<u64>, &str, &str); 7] = [
+        ("ldr x0, [x0, :lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_PAGEOFFSET_12L: "),
+        ("ldr q0, [x0, :lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_PAGEOFFSET_12L: "),
+        ("ldr x0, [x0, :secrel_lo12:odd]", None, "misaligned ldr/str offset", "IMAGE_REL_ARM64_SECREL_LOW12L: "),
+        ("add x0, x0, :secrel_hi12:far", None, "overflow in SECREL_HIGH12A", "IMAGE_REL_ARM64_SECREL_HIGH12A: "),
+        ("b nowhere", None, "undefined symbol: nowhere", "IMAGE_REL_ARM64_BRANCH26: undefined (symbol 'nowhere')"),
+        ("b far", Some(12), "unsupported relocation type 0xc", "IMAGE_REL_ARM64_TOKEN"),
+        ("b far", Some(18), "unsupported relocation type 0x12", "unknown relocation type 18"),
+    ];
+    if !identity::has_tools() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [object, image] = ["refused.obj", "image.exe"].map(|name| folder.path().join(name));
+    for (line, kind, theirs, ours) in CASES {
+        identity::assemble(&format!(".globl start\nstart: {line}\n{TARGETS}"), &object);
+        let mut file = File(std::fs::read(&object).unwrap());
+        if let Some(kind) = kind {
+            file.entry(1, 0, entry::KIND, kind);
+            std::fs::write(&object, &file.0).unwrap();
+        }
+        let message = identity::try_link_theirs(std::slice::from_ref(&object), &image, &[]).unwrap_err();
+        assert!(message.contains(theirs), "{message}");
+        let lines = failures(&[file], 0x4000_0000);
+        assert!(lines.len() == 1 && lines[0].contains(ours), "{line}: {lines:?}");
+    }
+}
+
+#[test]
+fn failures_name_sections_and_relocations_as_the_file_does() {
+    let mut file = File::new("kinds.obj");
+    file.section(1, header::NAME, u64::from_le_bytes(*b".text$mn"));
+    let lines = failures(&[file], 0x4000_0000);
+    let place = "object: .text$mn+0x0: IMAGE_REL_ARM64_BRANCH26: undefined (symbol 'other')";
+    assert!(lines.iter().any(|line| line == place), "{lines:#?}");
 }
 
 #[test]
 fn the_object_of_all_kinds_has_them() {
     let file = File::new("kinds.obj");
-    let sections = (1..=file.get(0, file::SECTIONS)).map(File::header);
+    let sections = (1..=file.get(0, head::SECTIONS)).map(File::header);
     let kinds = sections.flat_map(|at| {
         let (table, count) = (file.get(at, header::RELOCATIONS_AT), file.get(at, header::RELOCATIONS));
         (0..count).map(move |index| table + 10 * index)

@@ -4,7 +4,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here}
-for name in status twice; do
+for name in status twice starts; do
     clang-19 --target=aarch64-linux-gnu -O1 -fno-asynchronous-unwind-tables -c "$here/$name.c" -o "$out/$name.elf.o"
     clang-19 --target=arm64-apple-macos13 -O1 -fno-asynchronous-unwind-tables -c "$here/$name.c" -o "$out/$name.macho.o"
     clang-19 --target=aarch64-windows-msvc -O1 -c "$here/$name.c" -o "$out/$name.coff.obj"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Changes many files at random, in as many processes as there are processors; RESULTS.md records what came of it. The profile
-# is that of tests: overflow and debug assertions are checked.
+# Changes many files at random, in as many processes as there are processors; RESULTS.md records what came of it. What is
+# measured is a release, with overflow and debug assertions checked in the crate and its tests.
 # usage: long.sh [COUNT [FIRST_SEED]]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -8,11 +8,16 @@ count=${1:-10000000}
 first=${2:-0}
 processes=$(nproc)
 share=$(((count + processes - 1) / processes))
-cargo test --test hostile --no-run
+checked() {
+    package='profile.release.package."aarch64-reloc"'
+    cargo test --quiet --release --config "$package.overflow-checks=true" --config "$package.debug-assertions=true" \
+        --test hostile "$@"
+}
+checked --no-run
 running=
 for number in $(seq 0 $((processes - 1))); do
     AARCH64_RELOC_MUTATIONS=$share AARCH64_RELOC_FIRST_SEED=$((first + number * share)) \
-        cargo test --quiet --test hostile changed_at_random -- --nocapture &
+        checked changed_at_random -- --nocapture &
     running="$running $!"
 done
 failed=0

@@ -102,8 +102,6 @@ class Slot:
 
     def __init__(self):
         self.here, self.there = set(), set()
-        # What it is for: an address, or a variable's offset.
-        self.value = None
         # Of a variable whose code was rewritten: halves of its offset from the thread pointer, and which bits those are.
         self.moved, self.known = 0, 0
 
@@ -132,7 +130,6 @@ class Comparison:
         symbol = object.symbols[entry.symbol]
         key = symbol.name if symbol.bind != elf.STB_LOCAL else (object.path, entry.symbol)
         slot = self.slots[key, row.target]
-        slot.value = self.layout.symbol(object, entry.symbol)
         named = f"{object.path}: {entry.of.name}+{entry.offset:#x}: {row.name}"
         if entry.code in kinds.RELAXED and not self.shared:
             self._relaxed(slot, row, name, at, entry, named)
@@ -181,10 +178,6 @@ class Comparison:
         if slot.there:
             there = self.theirs.contents(slot.there, count)
             agree = here & there
-            if key[1] == "ld" and self.linker == "gnu" and not agree:
-                # A pair of the symbol's own, with its offset and not 0.
-                agree = there & {(1, slot.value)}
-                self.explained["gnu-ldm-offset"] += 1
         else:
             # A descriptor has its function first.
             there = {(slot.moved,)}

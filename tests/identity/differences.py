@@ -129,8 +129,6 @@ REFUSED_HERE = [
     ("gnu-got-page", "gnu", lambda c: c.of(*PAGES) and c.outside),
     # It does not check the distance to a slot for thread-local storage.
     ("gnu-tls-near", "gnu", lambda c: c.of(*NEAR) and c.outside),
-    # It does not check LD64_GOTPAGE_LO15.
-    ("lld-lo15", "lld", lambda c: c.of("LD64_GOTPAGE_LO15") and c.outside),
     # It checks no TLSLE_MOVW_TPREL_G0 and G1.
     ("gnu-tprel-movz", "gnu", lambda c: c.of(*TPREL_MOVZ) and c.outside),
 ]

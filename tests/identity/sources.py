@@ -22,8 +22,8 @@ WEAK_CODE, WEAK_DATA = ([f"weak_{kind}{number}" for number in range(2)] for kind
 # Absolute symbols.
 NUMBERS = {"small": 0x7238, "minus": -0x7238, "wide": 0x7654_3210, "below": -0x7654_3210, "page": 0x1_2345_6000,
            "high": 0x7abc_1234_5678, "deep": -0x7abc_1234_5678, "top": 0x7123_4567_89ab_cde0}
-# What linkers define, of sections with names of C.
-ENDS = [f"__{end}_{name}" for end in ("start", "stop") for name in ("code_apart", "data_apart", "zeros_apart")]
+# What linkers define, of sections with names of C; the end of a text is behind its veneers, of which each linker has its own.
+ENDS = [f"__{end}_{name}" for end in ("start", "stop") for name in ("data_apart", "zeros_apart")] + ["__start_code_apart"]
 BRANCHES = {279, 280, 282, 283, 314}
 # Symbols in each section, the last of which is local.
 SYMBOLS = 6
@@ -166,7 +166,7 @@ class Program:
             other, index = number, SYMBOLS - 1
         if row.target in ("gd", "ld", "ie", "de", "tprel", "dtprel"):
             section, _ = self.ways.get(row.target) or self.random.choice(VARIABLES)
-            # The middle of a page, and now and then beyond 2^12 or below 0, to be refused.
+            # Of the first bytes, and now and then beyond 2^12 or below 0, to be refused.
             steps = [0, 0, 0, 1, 3, -1, 0x1000] if row.target in ("tprel", "dtprel") else [0]
             return symbol(other, section, index), row.align * self.random.choice(steps)
         if self.nowhere and pick < 0.05:

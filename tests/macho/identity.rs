@@ -153,14 +153,13 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
     });
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(_, section)| section.order);
-    for (number, Section { output, kind, .. }) in all {
+    for (number, Section { name, output, kind, .. }) in all {
         let Kind::Loaded { align, content, .. } = kind else { continue };
         // Of a name that is not known there is but the second half.
         let is = |name: &&String| **name == output || name.split_once(',').unwrap().1 == output;
-        let zeros = theirs.0.get("__DATA,__thread_bss");
-        let found = theirs.0.keys().find(is).map(|name| theirs.0[name].0);
-        let found = found.or(zeros.filter(|_| output == "__DATA,__thread_data").map(|(addr, _)| *addr));
-        let Some(addr) = found else {
+        // What is called otherwise here is what goes there first.
+        let found = theirs.0.keys().find(is).and_then(|name| theirs.0.get(name)).or(theirs.0.get(name));
+        let Some(&(addr, _)) = found else {
             assert_eq!(content.size(), 0, "{output} is not in ld64.lld's image");
             continue;
         };

@@ -30,48 +30,82 @@ impl File<'_> {
     }
 }
 
-/// What stands for the type `kind`; `raw` tells what the place holds.
-fn translate(kind: RelocationType, raw: impl Fn(Reloc) -> Result<u64, Problem>) -> Result<(Reloc, Origin), Problem> {
-    // Of several that differ in the instruction, the one that is there. Where it is none, the plan refuses the first.
-    let one_of = |relocs: &[Reloc]| {
-        let first = *relocs.first().unwrap_or(&Reloc::NONE);
-        let raw = raw(first)?;
-        Ok(relocs.iter().copied().find(|reloc| reloc.read(raw, NOWHERE).is_ok()).unwrap_or(first))
-    };
-    Ok(match kind {
-        pe::IMAGE_REL_ARM64_ABSOLUTE => (Reloc::NONE, Origin::Zero),
-        pe::IMAGE_REL_ARM64_ADDR32 => (Reloc::ABS32, Origin::Zero),
-        pe::IMAGE_REL_ARM64_ADDR32NB => (Reloc::ABS32, Origin::Image),
-        pe::IMAGE_REL_ARM64_ADDR64 => (Reloc::ABS64, Origin::Zero),
-        pe::IMAGE_REL_ARM64_REL32 => (Reloc::PREL32, Origin::Zero),
-        pe::IMAGE_REL_ARM64_BRANCH26 => (one_of(&[Reloc::CALL26, Reloc::JUMP26])?, Origin::Zero),
-        pe::IMAGE_REL_ARM64_BRANCH19 => (Reloc::CONDBR19, Origin::Zero),
-        pe::IMAGE_REL_ARM64_BRANCH14 => (Reloc::TSTBR14, Origin::Zero),
-        pe::IMAGE_REL_ARM64_PAGEBASE_REL21 => (Reloc::ADR_PREL_PG_HI21, Origin::Zero),
-        pe::IMAGE_REL_ARM64_REL21 => (Reloc::ADR_PREL_LO21, Origin::Zero),
-        pe::IMAGE_REL_ARM64_PAGEOFFSET_12A => (Reloc::ADD_ABS_LO12_NC, Origin::Zero),
-        pe::IMAGE_REL_ARM64_PAGEOFFSET_12L => (one_of(&LOADS)?, Origin::Zero),
-        pe::IMAGE_REL_ARM64_SECREL => (Reloc::ABS32, Origin::Section),
-        pe::IMAGE_REL_ARM64_SECREL_LOW12A => (Reloc::ADD_ABS_LO12_NC, Origin::Section),
-        // The one row of an unsigned value of 24 bits whose upper half is added.
-        pe::IMAGE_REL_ARM64_SECREL_HIGH12A => (Reloc::TLSLE_ADD_TPREL_HI12, Origin::Section),
-        pe::IMAGE_REL_ARM64_SECREL_LOW12L => (one_of(&LOADS)?, Origin::Section),
-        pe::IMAGE_REL_ARM64_SECTION => (Reloc::ABS16, Origin::Number),
-        pe::IMAGE_REL_ARM64_TOKEN => {
-            return Err(Problem::Unsupported("tokens of the Common Language Runtime (IMAGE_REL_ARM64_TOKEN)"));
-        }
-        other => return Err(Problem::Unknown("relocation type", other.0.into())),
-    })
+/// A type of relocation.
+struct Kind {
+    kind: RelocationType,
+    name: &'static str,
+    /// What it may be: the instruction at the place decides. Where it is none, the plan refuses the first.
+    relocs: &'static [Reloc],
+    origin: Origin,
 }
 
-/// Loads and stores, by the size of what they access.
-const LOADS: [Reloc; 5] = [
-    Reloc::LDST8_ABS_LO12_NC,
-    Reloc::LDST16_ABS_LO12_NC,
-    Reloc::LDST32_ABS_LO12_NC,
-    Reloc::LDST64_ABS_LO12_NC,
-    Reloc::LDST128_ABS_LO12_NC,
-];
+macro_rules! kinds {
+    ($($kind:ident $origin:ident [$($reloc:ident)*];)*) => {
+        const KINDS: &[Kind] = &[$(Kind {
+            kind: pe::$kind,
+            name: stringify!($kind),
+            relocs: &[$(Reloc::$reloc),*],
+            origin: Origin::$origin,
+        },)*];
+    };
+}
+
+#[rustfmt::skip]
+kinds! {
+    // type                           measured from
+    IMAGE_REL_ARM64_ABSOLUTE          Zero     [NONE];
+    IMAGE_REL_ARM64_ADDR32            Zero     [ABS32];
+    IMAGE_REL_ARM64_ADDR32NB          Image    [ABS32];
+    IMAGE_REL_ARM64_BRANCH26          Zero     [CALL26 JUMP26];
+    IMAGE_REL_ARM64_PAGEBASE_REL21    Zero     [ADR_PREL_PG_HI21];
+    IMAGE_REL_ARM64_REL21             Zero     [ADR_PREL_LO21];
+    IMAGE_REL_ARM64_PAGEOFFSET_12A    Zero     [ADD_ABS_LO12_NC];
+    IMAGE_REL_ARM64_PAGEOFFSET_12L    Zero     [LDST8_ABS_LO12_NC LDST16_ABS_LO12_NC LDST32_ABS_LO12_NC
+                                                LDST64_ABS_LO12_NC LDST128_ABS_LO12_NC];
+    IMAGE_REL_ARM64_SECREL            Section  [ABS32];
+    IMAGE_REL_ARM64_SECREL_LOW12A     Section  [ADD_ABS_LO12_NC];
+    // The one row of an unsigned value of 24 bits whose upper half is added.
+    IMAGE_REL_ARM64_SECREL_HIGH12A    Section  [TLSLE_ADD_TPREL_HI12];
+    IMAGE_REL_ARM64_SECREL_LOW12L     Section  [LDST8_ABS_LO12_NC LDST16_ABS_LO12_NC LDST32_ABS_LO12_NC
+                                                LDST64_ABS_LO12_NC LDST128_ABS_LO12_NC];
+    // Of what only .NET knows, nothing is made.
+    IMAGE_REL_ARM64_TOKEN             Zero     [];
+    IMAGE_REL_ARM64_SECTION           Number   [ABS16];
+    IMAGE_REL_ARM64_ADDR64            Zero     [ABS64];
+    IMAGE_REL_ARM64_BRANCH19          Zero     [CONDBR19];
+    IMAGE_REL_ARM64_BRANCH14          Zero     [TSTBR14];
+    IMAGE_REL_ARM64_REL32             Zero     [PREL32];
+}
+
+// The types are numbered as they stand here.
+const _: () = {
+    let mut number = 0;
+    while number < KINDS.len() {
+        assert!(KINDS[number].kind.0 as usize == number);
+        number += 1;
+    }
+};
+
+/// What is known of the type `kind`.
+fn find(kind: RelocationType) -> Option<&'static Kind> {
+    KINDS.get(usize::from(kind.0))
+}
+
+/// The name of the type that `entry` is of; empty where it has none.
+pub(super) fn name(entry: &ImageRelocation) -> &'static str {
+    find(entry.typ.get(LE)).map_or("", |kind| kind.name)
+}
+
+/// What stands for the type `kind`; `raw` tells what the place holds.
+fn translate(kind: RelocationType, raw: impl Fn(Reloc) -> Result<u64, Problem>) -> Result<(Reloc, Origin), Problem> {
+    let found = find(kind).ok_or(Problem::Unknown("relocation type", kind.0.into()))?;
+    let Some(&first) = found.relocs.first() else {
+        return Err(Problem::Unsupported("tokens of the Common Language Runtime (IMAGE_REL_ARM64_TOKEN)"));
+    };
+    let raw = raw(first)?;
+    let fits = |reloc: &&Reloc| reloc.read(raw, NOWHERE).is_ok();
+    Ok((*found.relocs.iter().find(fits).unwrap_or(&first), found.origin))
+}
 
 /// No field that holds an addend depends on where it lies.
 const NOWHERE: Addr = Addr::new(0);

@@ -7,7 +7,8 @@
 //! ARM64_RELOC_SUBTRACTOR  before UNSIGNED: the symbol that its target is measured from
 //! ```
 //!
-//! Data has its addend in place; an instruction none.
+//! Data has its addend in place; an instruction none. A pointer of 4 bytes may be what can be read back with a sign or without:
+//! JITLink takes 0 to 2^32, `ld64.lld` -2^31 to 2^31. A difference of two symbols has a sign, for both.
 
 use super::MachO;
 use super::sections::is_template;
@@ -20,6 +21,7 @@ use object::macho::{self, RelocationInfo, RelocationType, Section64};
 /// A kind of relocation that changes an instruction.
 struct Kind {
     kind: RelocationType,
+    name: &'static str,
     /// What its field `r_pcrel` must say.
     pcrel: bool,
     /// What it may be: the instruction at the place decides.
@@ -34,6 +36,7 @@ macro_rules! kinds {
     ($($kind:ident $pcrel:literal [$($reloc:ident)*];)*) => {
         const KINDS: &[Kind] = &[$(Kind {
             kind: macho::$kind,
+            name: stringify!($kind),
             pcrel: $pcrel,
             relocs: &[$(Reloc::$reloc),*],
             entry: concat!(stringify!($kind), " with a wrong r_pcrel, r_length or r_extern"),
@@ -54,6 +57,18 @@ kinds! {
     // The slot holds the address of a variable's descriptor, as any holds its symbol's.
     ARM64_RELOC_TLVP_LOAD_PAGE21      true  [ADR_GOT_PAGE];
     ARM64_RELOC_TLVP_LOAD_PAGEOFF12   false [LD64_GOT_LO12_NC];
+}
+
+/// What the type `kind` is called; empty where it is unknown.
+pub(super) fn name(kind: RelocationType) -> &'static str {
+    match kind {
+        macho::ARM64_RELOC_UNSIGNED => "ARM64_RELOC_UNSIGNED",
+        macho::ARM64_RELOC_SUBTRACTOR => "ARM64_RELOC_SUBTRACTOR",
+        macho::ARM64_RELOC_POINTER_TO_GOT => "ARM64_RELOC_POINTER_TO_GOT",
+        macho::ARM64_RELOC_ADDEND => "ARM64_RELOC_ADDEND",
+        macho::ARM64_RELOC_AUTHENTICATED_POINTER => "ARM64_RELOC_AUTHENTICATED_POINTER",
+        kind => KINDS.iter().find(|known| known.kind == kind).map_or("", |known| known.name),
+    }
 }
 
 /// `r_length` of 4 bytes, and of 8.
@@ -78,13 +93,14 @@ impl<'data> MachO<'data> {
         }
         // A pair that is none is an error of the entry before.
         let before = index.checked_sub(1).and_then(entry).filter(|before| self.check_pair(before, Some(&own)).is_ok());
-        let (reloc, implicit) = self.translate(header, &own)?;
+        let (mut reloc, implicit) = self.translate(header, &own)?;
         let (symbol, start) = self.target(&own)?;
         let (explicit, origin) = match before {
             Some(RelocationInfo { r_type: macho::ARM64_RELOC_ADDEND, r_symbolnum, .. }) => {
                 (i64::from((r_symbolnum << 8).cast_signed() >> 8), Origin::Zero)
             }
             Some(RelocationInfo { r_type: macho::ARM64_RELOC_SUBTRACTOR, r_symbolnum, .. }) => {
+                reloc = if own.r_length == LONG { Reloc::PREL32 } else { Reloc::PREL64 };
                 (0, Origin::Symbol(r_symbolnum as usize))
             }
             _ if self.is_thread_offset(header, &own) => (0, Origin::Section),

@@ -129,6 +129,8 @@ impl<'data> MachO<'data> {
         let (output, order) = match header.flags.get(LE).typ() {
             macho::S_THREAD_LOCAL_REGULAR => (TEMPLATE, ""),
             macho::S_THREAD_LOCAL_ZEROFILL => (TEMPLATE, "zeros"),
+            macho::S_MOD_INIT_FUNC_POINTERS => (".init_array", ""),
+            macho::S_MOD_TERM_FUNC_POINTERS => (".fini_array", ""),
             _ => (name, ""),
         };
         Ok(Section { name, output, order, kind: Kind::Loaded { prot, align, content } })

@@ -23,7 +23,7 @@ impl<'t> Isles<'t> {
         cells: &'t mut [Cell],
         layout: &mut Layout<'_, '_>,
     ) -> Result<Self, Fatal> {
-        let mut isles = Self { table, len: 0, cells, pass: Pass::Settle };
+        let mut isles = Self { table, len: 0, cells, pass: Pass::Settle, most: 0, is_limited: false, is_short: false };
         isles.push(PLT as u32)?;
         if let Some(plt) = isles.table.first_mut() {
             plt.is_wide = true;
@@ -53,6 +53,9 @@ impl<'t> Isles<'t> {
             let Some(&output) = layout.table.get(number as usize).filter(|output| output.last != NONE) else {
                 continue;
             };
+            if output.is_in_place() {
+                continue;
+            }
             if output.is_pinned {
                 isles.put(layout, output.last, number, true)?;
                 continue;
@@ -112,7 +115,7 @@ impl<'t> Isles<'t> {
 }
 
 /// Whether input sections of an executable output section may move apart: code runs on from one piece of `.init` and `.fini` into the
-/// next.
+/// next, and what lies in its object does not move.
 fn may_part(output: &Output<'_>) -> bool {
-    !matches!(output.name, ".init" | ".fini")
+    !matches!(output.name, ".init" | ".fini") && !output.is_in_place()
 }

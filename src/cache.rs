@@ -4,25 +4,70 @@
 //! cleaned to the point of unification and then invalidated there, with barriers between (Arm ARM B2.7.4, "Synchronization
 //! and coherency issues between data and instruction accesses").
 
-/// Makes the instructions in `code` what all cores fetch. Each core must still forget what it has fetched ahead: this one
-/// has on return, the others by [`synchronise_cores`](super::linux::synchronise_cores).
-#[cfg(target_arch = "aarch64")]
-pub(super) fn publish(code: &[u8]) {
-    let ctr = CacheType::read();
-    if ctr.cleans_data() {
-        lines(code, ctr.data_line()).for_each(clean_data_line);
-    }
-    barrier();
-    if ctr.invalidates_instructions() {
-        lines(code, ctr.instruction_line()).for_each(invalidate_instruction_line);
-        barrier();
-    }
-    forget_fetched();
+//!
+//! Whoever makes code executable calls a [`Cache`]: [`Native`] on the machine itself, with an operating system or without;
+//! [`Coherent`] where nothing is to be done; a closure where a test wants to see what is published.
+//!
+//! ```
+//! use aarch64_reloc::cache::{Cache, Coherent};
+//! let mut published = 0;
+//! let mut seen = |code: &[u8]| {
+//!     published += code.len();
+//!     Coherent.publish(code);
+//! };
+//! seen.publish(&[0; 64]);
+//! assert_eq!(published, 64);
+//! ```
+
+#![allow(unsafe_code)]
+
+/// What makes new code visible to instruction fetch.
+pub trait Cache {
+    /// Makes the instructions in `code` what all cores fetch, at this address. Each core must still forget what it has fetched
+    /// ahead: this one has on return, another when it takes an exception, returns from one, or executes an `ISB` (Arm ARM B2.7.4).
+    fn publish(&mut self, code: &[u8]);
 }
 
-/// Nothing: on this host the code is bytes and is never fetched.
-#[cfg(not(target_arch = "aarch64"))]
-pub(super) fn publish(_code: &[u8]) {}
+impl<F: FnMut(&[u8])> Cache for F {
+    fn publish(&mut self, code: &[u8]) {
+        self(code);
+    }
+}
+
+/// For caches that are coherent, and for code that runs on another machine: nothing is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Coherent;
+
+impl Cache for Coherent {
+    fn publish(&mut self, _code: &[u8]) {}
+}
+
+/// For this machine: on AArch64 the instructions for it, as far as `CTR_EL0` says that they are needed; elsewhere nothing, for
+/// there the code is bytes and is never fetched.
+///
+/// The instructions are the same at EL1, EL2 and EL3, and want no more than that the bytes are mapped there. At EL0 `SCTLR_EL1`
+/// must allow them (`UCI`, and `UCT` for the register), as Linux has it. They reach all cores of the inner shareable domain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Native;
+
+impl Cache for Native {
+    #[cfg(target_arch = "aarch64")]
+    fn publish(&mut self, code: &[u8]) {
+        let ctr = CacheType::read();
+        if ctr.cleans_data() {
+            lines(code, ctr.data_line()).for_each(clean_data_line);
+        }
+        barrier();
+        if ctr.invalidates_instructions() {
+            lines(code, ctr.instruction_line()).for_each(invalidate_instruction_line);
+            barrier();
+        }
+        forget_fetched();
+    }
+
+    #[cfg(not(target_arch = "aarch64"))]
+    fn publish(&mut self, _code: &[u8]) {}
+}
 
 #[cfg(any(target_arch = "aarch64", test))]
 fn lines(code: &[u8], line: usize) -> impl Iterator<Item = usize> {
@@ -62,7 +107,7 @@ impl CacheType {
 impl CacheType {
     fn read() -> Self {
         let ctr: u64;
-        // SAFETY: reads a register that Linux lets programs read, emulating it where cores differ.
+        // SAFETY: reads a register that every level may read; EL0 where `SCTLR_EL1.UCT` says so, or the system emulates it.
         unsafe { core::arch::asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };
         Self(ctr)
     }
@@ -128,7 +173,7 @@ mod tests {
             // SAFETY: the mapping is long enough and nobody else knows it.
             unsafe { writable.cast::<[u32; 2]>().write(code) };
             // SAFETY: both words were just written, and are not written again while the slice lives.
-            publish(unsafe { core::slice::from_raw_parts(executable.cast(), 8) });
+            Native.publish(unsafe { core::slice::from_raw_parts(executable.cast(), 8) });
             // SAFETY: that is such a function.
             let run: extern "C" fn() -> u32 = unsafe { core::mem::transmute(executable) };
             assert_eq!(run(), value);

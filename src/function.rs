@@ -1,12 +1,14 @@
 //! Which types an entry point can be called as.
 
+#![allow(unsafe_code)]
+
 /// The function pointers of the C calling convention, safe and unsafe, of up to eight arguments.
 ///
 /// Implemented here for all there are; nobody else can. Arguments of reference type need one lifetime the caller names, or
 /// a raw pointer: `extern "C" fn(&u64)` is a type for *every* lifetime, and not among them.
 pub trait Function: entry::Entry {}
 
-pub(super) mod entry {
+pub(crate) mod entry {
     pub trait Entry: Copy {
         /// The function at `entry`.
         ///

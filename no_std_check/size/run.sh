@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# What parts of the core take of an AArch64 program's flash with opt-level z, and that it is no more than a budget says: text and
+# constants, without what a program has anyway. No panic may be left. After `.ci/setup`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ../../.ci/env
+target=aarch64-unknown-none
+target_dir=${CARGO_TARGET_DIR:-../target}/cross
+
+# Prints the bytes of a program that has these features.
+size() {
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER=ld.lld-19 cross cargo build --quiet --release \
+        --target-dir "$target_dir" -Zbuild-std=core,compiler_builtins --target "$target" --features "$1"
+    # It would not have been linked with a panic in it; no allocator is named either.
+    ! llvm-nm-19 --demangle "$target_dir/$target/release/size" | grep -E 'panicking|__rust_(alloc|dealloc|realloc)' >&2
+    llvm-size-19 "$target_dir/$target/release/size" | awk 'NR == 2 { print $1 + $2 }'
+}
+
+nothing=$(size "")
+while read -r budget features; do
+    bytes=$(($(size "$features") - nothing))
+    printf '%-40s %6d bytes of %6d\n' "$features" "$bytes" "$budget"
+    if [ "$bytes" -gt "$budget" ]; then
+        echo "no_std_check: $features is too long" >&2
+        exit 1
+    fi
+done <<'BUDGETS'
+16384 patcher
+24576 patcher,ledgers
+90112 link
+92160 install
+120832 patcher,ledgers,install,display
+BUDGETS
