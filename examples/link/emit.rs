@@ -23,7 +23,6 @@ pub fn executable<'data, O: Object<'data>>(
 ) -> Result<Vec<u8>, Box<dyn Error>> {
     check_pages(plan)?;
     let contents = contents(plan)?;
-    let plan = &*plan;
     let made = made_symbols(plan);
     let mut file = Vec::new();
     let mut headers = Vec::new();
