@@ -10,7 +10,8 @@ use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, each, measure};
 use aarch64_reloc::{Addr, Reloc, Section};
-use common::{MIX, Order, REAL, TEXT, batch, holds};
+use common::appliers::Applier;
+use common::{MIX, Order, REAL, Share, TEXT, batch, holds};
 use std::hint::black_box;
 
 /// What is counted is what runs in here: callgrind is told this name.
@@ -20,18 +21,22 @@ fn counted(work: &mut dyn FnMut()) {
     work();
 }
 
-/// A workload: its name, how many things it does, and what prepares, has counted and checks it.
+/// A workload: its name, how many things it does, and what prepares, has counted and checks it. The name of what is not ours
+/// begins with `floor/` or `peer/`.
 type Workload = (&'static str, usize, fn(usize));
 
 const COUNT: usize = 50_000;
 
 const WORKLOADS: &[Workload] = &[
-    ("patch_all/mix", COUNT, |count| patch_all(MIX, count)),
-    ("patch_all/real", COUNT, |count| patch_all(REAL, count)),
-    ("patch_all/CALL26", COUNT, |count| patch_all(&MIX[..1], count)),
+    ("patch_all/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_all(fixups)))),
+    ("patch_all/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_all(fixups)))),
     ("check_all/mix", COUNT, check_all),
-    ("patch/CALL26", COUNT, patch_calls),
-    ("patch/mix", COUNT, |count| patch(MIX, count)),
+    ("patch_batch/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_batch(fixups)))),
+    ("patch_batch/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_batch(fixups)))),
+    ("patch_batch/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Some(Applier::patch_batch(fixups)))),
+    ("patch_run/ABS64", COUNT, patch_run),
+    ("patch/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Some(Applier::patch(fixups)))),
+    ("patch/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch(fixups)))),
     ("arena/packed/0", COUNT, |count| alloc_free(arena::filled(0).0, count)),
     ("arena/packed/10000", COUNT, |count| alloc_free(arena::filled(10_000).0, count)),
     ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
@@ -39,38 +44,32 @@ const WORKLOADS: &[Workload] = &[
     ("link/500", COUNT, |count| link(count, 500)),
     ("slot_for/1000", COUNT, |count| slots(1_000, count)),
     ("slot_for/100000", COUNT, |count| slots(100_000, count)),
+    ("floor/records-read/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::reads(fixups)))),
+    ("floor/places-touched/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::touches(fixups)))),
+    ("peer/JITLink/mix", COUNT, |count| apply(MIX, count, Applier::jitlink)),
+    ("peer/JITLink/CALL26", COUNT, |count| apply(&MIX[..1], count, Applier::jitlink)),
+    ("peer/dynasmrt/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Applier::dynasmrt(fixups))),
+    ("peer/linker-utils/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::linker_utils(fixups)))),
 ];
 
-fn patch_all(shares: &[common::Share], count: usize) {
+/// Counts what an applier does, if it is there.
+fn apply(shares: &[Share], count: usize, make: fn(&mut [u8], &[aarch64_reloc::Fixup]) -> Option<Applier>) {
     let (mut text, fixups) = batch(shares, count, Order::Sorted);
-    counted(&mut || Section::new(black_box(&mut text), TEXT).patch_all(black_box(&fixups)).unwrap());
-    assert!(holds(&mut text, &fixups));
+    let Some(mut applier) = make(&mut text, &fixups) else { return };
+    counted(&mut || (applier.apply)(black_box(&mut text)));
+    assert!(!applier.relocates || holds(&mut text, &fixups));
 }
 
 fn check_all(count: usize) {
     let (mut text, fixups) = batch(MIX, count, Order::Sorted);
-    counted(&mut || Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).unwrap());
+    counted(&mut || assert!(Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).is_ok()));
 }
 
-fn patch(shares: &[common::Share], count: usize) {
-    let (mut text, fixups) = batch(shares, count, Order::Sorted);
+fn patch_run(count: usize) {
+    let (mut text, fixups) = batch(&MIX[4..5], count, Order::Packed);
+    let targets: Vec<_> = fixups.iter().map(|fixup| Addr::new(fixup.value().bits())).collect();
     counted(&mut || {
-        let mut section = Section::new(black_box(&mut text), TEXT);
-        for fixup in black_box(&fixups) {
-            section.patch(fixup.offset(), fixup.reloc(), fixup.value()).unwrap();
-        }
-    });
-    assert!(holds(&mut text, &fixups));
-}
-
-/// As an assembler does that patches its own calls.
-fn patch_calls(count: usize) {
-    let (mut text, fixups) = batch(&MIX[..1], count, Order::Sorted);
-    counted(&mut || {
-        let mut section = Section::new(black_box(&mut text), TEXT);
-        for fixup in black_box(&fixups) {
-            section.patch(fixup.offset(), Reloc::CALL26, Addr::new(fixup.value().bits())).unwrap();
-        }
+        Section::new(black_box(&mut text), TEXT).patch_run(0, Reloc::ABS64, black_box(&targets)).unwrap();
     });
     assert!(holds(&mut text, &fixups));
 }

@@ -1,9 +1,15 @@
 //! What the patchers are measured by: texts, and fixups for them that every applier is given alike.
 
+#![allow(dead_code, reason = "each bench uses some of it")]
+
+pub mod appliers;
+pub mod llvm;
+pub mod time;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::insn::{self, Reg};
-use aarch64_reloc::patch::{Fixup, Section};
+use aarch64_reloc::patch::{Batch, Block, Fixup, Section};
 use aarch64_reloc::reloc::{Reloc, Value};
 
 pub const TEXT: Addr = Addr::new(0x40_0000);
@@ -97,4 +103,13 @@ pub fn batch(shares: &[Share], count: usize, order: Order) -> (Vec<u8>, Vec<Fixu
 pub fn holds(text: &mut [u8], fixups: &[Fixup]) -> bool {
     let section = Section::new(text, TEXT);
     fixups.iter().all(|fixup| section.verify(fixup.offset(), fixup.reloc(), fixup.value()) == Ok(true))
+}
+
+/// The same fixups, recorded kind by kind.
+pub fn recorded(fixups: &[Fixup]) -> Batch<Vec<Block>> {
+    let mut batch = Batch::new(vec![Block::EMPTY; fixups.len() / Block::SITES + Reloc::ALL.len()]);
+    for fixup in fixups {
+        batch.push(fixup.offset() as u32, fixup.reloc(), fixup.value()).unwrap();
+    }
+    batch
 }

@@ -1,7 +1,6 @@
 //! A relocation recorded, not yet applied.
 
-use crate::addr::Addr;
-use crate::reloc::{Class, Reloc, Slot, Value};
+use crate::reloc::{Class, Reloc, Value};
 
 /// A relocation to be applied to a [`Section`](super::Section): where, which and to what. 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,19 +43,14 @@ impl Fixup {
 
     /// What it is given.
     pub const fn value(&self) -> Value {
-        match self.class {
-            // `Value::class` answers one of three.
-            Class::Addr | Class::Any => Value::Addr(Addr::new(self.value)),
-            Class::Slot => Value::Slot(Slot::new(Addr::new(self.value))),
-            Class::Offset => Value::Offset(self.value.cast_signed()),
-        }
+        Value::of(self.class, self.value)
     }
 }
 
 impl Default for Fixup {
     /// One that changes nothing.
     fn default() -> Self {
-        Self::new(0, Reloc::NONE, Addr::new(0))
+        Self::new(0, Reloc::NONE, crate::addr::Addr::new(0))
     }
 }
 

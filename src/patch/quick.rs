@@ -5,17 +5,20 @@
 
 use super::{Endian, Fixup, PatchError, Section};
 use crate::addr::Addr;
-use crate::reloc::{Class, Recipe, Reloc, Value};
+#[cfg(feature = "link")]
+use crate::reloc::Class;
+use crate::reloc::{Recipe, Reloc, Value};
 
+#[cfg(feature = "link")]
 impl Reloc {
     /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.
-    #[cfg(feature = "link")]
     #[inline]
     pub(crate) fn passes_quickly(self, bytes: &[u8], place: Addr, class: Class, value: u64, endian: Endian) -> bool {
         let recipe = self.recipe();
         let Some(&word) = bytes.first_chunk::<8>() else { return false };
         let word = u64::from_le_bytes(word) as u32;
-        recipe.takes(class) && recipe.apply(word, place, value, endian == Endian::Big).is_some()
+        let is_swapped = endian == Endian::Big;
+        recipe.takes(class) && recipe.fits(word, is_swapped) && recipe.apply(word, place, value).is_some()
     }
 }
 
@@ -27,14 +30,15 @@ impl Section<'_> {
         recipe.takes(value.class()) && apply(self.bytes, self.addr, offset, recipe, value.bits(), self.is_swapped())
     }
 
-    /// Whether `fixup` passes and all of it is ordinary.
+    /// Whether `reloc` passes and all of it is ordinary.
     #[inline]
-    pub(super) fn passes_quickly(&self, fixup: &Fixup) -> bool {
-        let recipe = fixup.reloc().recipe();
-        let (class, value) = fixup.given();
-        let Some(&word) = self.bytes.get(fixup.offset()..).and_then(<[u8]>::first_chunk::<8>) else { return false };
-        let place = self.addr.at(fixup.offset());
-        recipe.takes(class) && recipe.apply(u64::from_le_bytes(word) as u32, place, value, self.is_swapped()).is_some()
+    pub(super) fn passes_quickly(&self, offset: usize, reloc: Reloc, value: Value) -> bool {
+        let recipe = reloc.recipe();
+        let Some(&word) = self.bytes.get(offset..).and_then(<[u8]>::first_chunk::<8>) else { return false };
+        let word = u64::from_le_bytes(word) as u32;
+        recipe.takes(value.class())
+            && recipe.fits(word, self.is_swapped())
+            && recipe.apply(word, self.addr.at(offset), value.bits()).is_some()
     }
 
     /// Applies all of `fixups`; the first that was refused, and its index.
@@ -87,7 +91,10 @@ fn apply(bytes: &mut [u8], addr: Addr, offset: usize, recipe: &Recipe, value: u6
     let Some(place) = bytes.get_mut(offset..).and_then(<[u8]>::first_chunk_mut::<8>) else { return false };
     let (words, _) = place.as_chunks_mut::<4>();
     let Some(&word) = words.first() else { return false };
-    let Some(new) = recipe.apply(u32::from_le_bytes(word), addr.at(offset), value, swapped) else { return false };
+    let word = u32::from_le_bytes(word);
+    let Some(new) = recipe.apply(word, addr.at(offset), value).filter(|_| recipe.fits(word, swapped)) else {
+        return false;
+    };
     // A place of one word is written twice, which is cheaper than to ask.
     for (index, word) in [recipe.second(new), (0, new as u32)] {
         if let Some(bytes) = words.get_mut(index) {

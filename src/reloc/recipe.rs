@@ -4,12 +4,13 @@
 //! A recipe never passes what [`Reloc::apply`] refuses, and its answer is the same. It may refuse what
 //! `apply` passes, for what is rare is left out of it: whoever is refused asks `apply`, which also says why.
 
+use super::form::{Form, Pattern};
 use super::row::{Fits, Row, X};
 use super::site::Site;
 use super::table::Reloc;
 use super::value::Class;
 use crate::addr::Addr;
-use crate::insn::layout::{Field, MoveWide, PcRel};
+use crate::insn::layout::{Field, PcRel};
 
 /// The constants of one relocation: one cache line.
 #[derive(Debug)]
@@ -29,19 +30,20 @@ pub(crate) struct Recipe {
     spread: u64,
     /// The bits of the word that stay.
     keep: u32,
-    /// The bits of P that must be zero.
-    misaligned: u32,
-    /// The bit of [`FORMS`] that tells whether the word may be changed; 0 where [`Reloc::apply`] is
-    /// always to be asked.
-    form: u32,
+    /// The words that may be changed; none where [`Reloc::apply`] is always to be asked.
+    form: Form,
     /// By how much `X` is rotated to the left.
     rotate: u8,
+    /// The bits of P that must be zero.
+    misaligned: u8,
     /// Whether the place has a second word.
     is_wide: bool,
     /// The bits before the second word: 32, or 0 where there is none.
     first: u8,
     /// The class of value that it takes.
     class: u8,
+    /// What it has in common with others.
+    pub(crate) shape: Shape,
 }
 
 const _: () = assert!(size_of::<Recipe>() == 64);
@@ -80,32 +82,34 @@ impl Recipe {
             _ => (Field::NONE, taken, 1),
         };
         let (bias, outside) = match row.fits {
-            Fits::Any => (0, 0),
             // A negative `X` asks for a `MOVN`.
-            Fits::Int if matches!(site, Site::MovNZ) => (0, u64::MAX << (width - 1)),
+            Fits::Any | Fits::Int if matches!(site, Site::MovNZ) => (0, u64::MAX << (width - 1)),
+            Fits::Any => (0, 0),
             Fits::Int => (1 << (width - 1), u64::MAX << width),
             // What may be negative or not is seldom negative.
             Fits::Uint | Fits::Both => (0, u64::MAX << width),
         };
-        Self {
+        let recipe = Self {
             origin: match row.x {
                 X::None | X::Abs => 0,
                 X::Rel => u64::MAX,
                 X::Page => !(Addr::PAGE - 1),
             },
-            misaligned: site.place_alignment() as u32 - 1,
+            misaligned: site.place_alignment() as u8 - 1,
             bias,
             outside: outside | (row.align as u64 - 1),
             picked: picked.ones(),
             field: field.ones() | low.ones(),
             keep: !(field.ones() | low.ones()) as u32,
             spread,
-            form: if size < 4 { 0 } else { form(site, lo) },
+            form: if size < 4 { Form::NONE } else { Form::of(site, lo) },
             rotate: ((64 + picked.offset - lo as usize) % 64) as u8,
             is_wide: size == 8,
             first: if size == 8 { 32 } else { 0 },
             class: row.takes as u8,
-        }
+            shape: Shape::Other,
+        };
+        Self { shape: recipe.shape(), ..recipe }
     }
 
     /// Whether a value of `class` may be given.
@@ -114,16 +118,18 @@ impl Recipe {
         self.class == class as u8
     }
 
-    /// What [`Reloc::apply`] answers for the lower word of the place, given a value of the right class; `None` where it may
-    /// refuse. `swapped` says that data is in the other byte order than instructions.
+    /// Whether the place may hold `word`. `swapped` says that data is in the other byte order than instructions.
     #[inline(always)]
-    pub(crate) const fn apply(&self, word: u32, place: Addr, value: u64, swapped: bool) -> Option<u64> {
-        let x = value.wrapping_sub(place.get() & self.origin);
-        let form = if swapped { self.form & !DATA } else { self.form };
-        if place.get() as u32 & self.misaligned != 0
-            || x.wrapping_add(self.bias) & self.outside != 0
-            || FORMS[(word >> FORM) as usize] & form == 0
-        {
+    pub(crate) const fn fits(&self, word: u32, swapped: bool) -> bool {
+        self.form.fits(word, swapped)
+    }
+
+    /// What [`Reloc::apply`] answers for the lower word of the place, given what fits and a value of the right class; `None`
+    /// where it may refuse.
+    #[inline(always)]
+    pub(crate) const fn apply(&self, word: u32, place: Addr, value: u64) -> Option<u64> {
+        let x = self.x(place, value);
+        if !self.aligned(place.get()) || x.wrapping_add(self.bias) & self.outside != 0 {
             return None;
         }
         let picked = x.rotate_left(self.rotate as u32) & self.picked;
@@ -138,80 +144,83 @@ impl Recipe {
     }
 }
 
-/// The lowest of the bits of a word that tell what instruction it is: those of `hw` in a move-wide, fewer in any other.
-const FORM: usize = MoveWide::HW.offset;
+/// What recipes have in common, so that places of one kind are applied with less.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    /// [`Reloc::apply`] is always to be asked.
+    Other,
+    /// Eight bytes of data: all of `X`.
+    Number,
+    /// A word that takes some bits of any value, not measured from the place; what words fit, a [`Pattern`] tells.
+    Low,
+    /// A word that takes some bits of the value, not measured from the place; what words fit, only the table of [`Form`] tells.
+    LowForm,
+    /// A word that takes some bits of the distance from the place; what words fit, a pattern tells.
+    Near,
+    /// Any other word of which a pattern tells.
+    Word,
+    /// Any other word.
+    Form,
+}
 
-/// For the upper bits of a word, from [`FORM`] on, which places it may stand at: a bit for each of [`PLACES`], and one for data.
-static FORMS: [u32; 1 << (32 - FORM)] = {
-    let mut forms = [DATA; 1 << (32 - FORM)];
-    let mut upper = 0;
-    while upper < forms.len() {
-        let word = (upper as u32) << FORM;
-        let mut bit = 0;
-        while bit < PLACES.len() {
-            let (site, lo) = PLACES[bit];
-            // Of a move-wide that is made what the sign of `X` asks for, the one that a positive `X` leaves alone.
-            let other = matches!(site, Site::MovNZ) && MoveWide::OPC.get(word as u64) == MoveWide::MOVN as u64;
-            if site.accepts(word, lo) && !other {
-                forms[upper] |= 1 << bit;
-            }
-            bit += 1;
+impl Recipe {
+    const fn shape(&self) -> Shape {
+        if self.form.is(Form::NONE) {
+            return Shape::Other;
         }
-        upper += 1;
-    }
-    forms
-};
-
-/// Any word may stand where data does.
-const DATA: u32 = 1 << 31;
-
-/// The instructions that the upper bits of a word tell apart, each with what `lo` says of it ([`Site::accepts`]).
-const PLACES: [(Site, u8); 28] = [
-    (Site::Adr, 0),
-    (Site::Adrp, 0),
-    (Site::Add, 0),
-    (Site::AddX, 0),
-    (Site::AddHi, 0),
-    (Site::LdSt, 0),
-    (Site::LdSt, 1),
-    (Site::LdSt, 2),
-    (Site::LdSt, 3),
-    (Site::LdSt, 4),
-    (Site::Literal, 0),
-    (Site::LiteralX, 0),
-    (Site::B, 0),
-    (Site::Bl, 0),
-    (Site::CondBr, 0),
-    (Site::TestBr, 0),
-    (Site::MovZK, 0),
-    (Site::MovZK, 16),
-    (Site::MovZK, 32),
-    (Site::MovZK, 48),
-    (Site::MovNZ, 0),
-    (Site::MovNZ, 16),
-    (Site::MovNZ, 32),
-    (Site::MovNZ, 48),
-    (Site::MovK, 0),
-    (Site::MovK, 16),
-    (Site::MovK, 32),
-    (Site::MovK, 48),
-];
-
-/// The bit of `site` in [`FORMS`]; none for what the upper bits of a word do not tell.
-const fn form(site: Site, lo: u8) -> u32 {
-    if matches!(site, Site::Data | Site::Pointer | Site::Word) {
-        return DATA;
-    }
-    let lo = match site {
-        Site::LdSt | Site::MovZK | Site::MovNZ | Site::MovK => lo,
-        _ => 0,
-    };
-    let mut bit = 0;
-    while bit < PLACES.len() {
-        if PLACES[bit].0 as u8 == site as u8 && PLACES[bit].1 == lo {
-            return 1 << bit;
+        match (self, self.pattern().is_some()) {
+            (Self { is_wide: true, .. }, _) => Shape::Number,
+            (Self { origin: 0, bias: 0, outside: 0, spread: 1, .. }, true) => Shape::Low,
+            (Self { origin: 0, bias: 0, spread: 1, .. }, false) => Shape::LowForm,
+            (Self { origin: u64::MAX, spread: 1, .. }, true) => Shape::Near,
+            (_, true) => Shape::Word,
+            (_, false) => Shape::Form,
         }
-        bit += 1;
     }
-    0
+
+    /// The pattern of the words that fit; `None` where there is none.
+    pub(crate) const fn pattern(&self) -> Option<Pattern> {
+        self.form.pattern()
+    }
+
+    /// Whether the place is data, in the data's byte order.
+    pub(crate) const fn is_data(&self) -> bool {
+        self.form.is(Form::DATA)
+    }
+
+    /// Whether `place` is aligned.
+    #[inline(always)]
+    pub(crate) const fn aligned(&self, place: u64) -> bool {
+        place as u8 & self.misaligned == 0
+    }
+
+    /// `X`, modulo 2^64.
+    #[inline(always)]
+    pub(crate) const fn x(&self, place: Addr, value: u64) -> u64 {
+        value.wrapping_sub(place.get() & self.origin)
+    }
+
+    /// The recipe at aligned places, the constants of [`Shape::Word`] being constants of the code.
+    #[inline(always)]
+    pub(crate) const fn word(&self) -> Self {
+        Self { misaligned: 0, is_wide: false, first: 0, field: !self.keep as u64, ..*self }
+    }
+
+    /// The same for [`Shape::Near`].
+    #[inline(always)]
+    pub(crate) const fn near(&self) -> Self {
+        Self { origin: u64::MAX, spread: 1, field: u64::MAX, picked: !self.keep as u64, ..self.word() }
+    }
+
+    /// The same for [`Shape::LowForm`].
+    #[inline(always)]
+    pub(crate) const fn low_form(&self) -> Self {
+        Self { origin: 0, bias: 0, spread: 1, field: u64::MAX, ..self.word() }
+    }
+
+    /// The same for [`Shape::Low`].
+    #[inline(always)]
+    pub(crate) const fn low(&self) -> Self {
+        Self { outside: 0, ..self.low_form() }
+    }
 }
