@@ -172,7 +172,7 @@ fn link(files: &[Vec<u8>]) -> (Duration, Summary) {
     let options = Options::default();
     let resolve = &mut |_: &str| Some(Addr::new(0xffff_8000_0000_0000));
     let report = &mut |failure: &Failure<'_>| panic!("{failure}");
-    let mut plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
+    let plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
     let segments = plan.segments().to_vec();
     let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));

@@ -177,8 +177,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         }
         self.each_affected(|Affected { input, number, index, name, offset }| {
             let mut is_related = false;
-            for_each_relocation(self.inputs, self.firsts, |site| {
-                is_related |= site.is_ok_and(|site| site.number == number && site.relocation.offset == offset);
+            for_each_relocation(self.inputs, self.firsts, &self.layout, |site| {
+                is_related |= site.table.number == number && site.relocation.offset == offset;
             });
             if !is_related && is_code(&input.object, index, offset) {
                 let place = Some((name, offset));
