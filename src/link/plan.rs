@@ -152,7 +152,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// Routes every relocation, and checks that it fits what it is given.
     fn check(&mut self, report: &mut Report<'_>) {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
-        let (mut affected, mut last) = (0, None);
         for_each_relocation(inputs, firsts, |site| {
             let Ok(site) = site else { return };
             summary.relocations += 1;
@@ -160,10 +159,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             // What reads text that is not to be read was reported.
             if router.policy.execute_only && reads_text(&reference, layout) {
                 return;
-            }
-            // Twice for one place is once.
-            if router.is_affected(&reference) && last.replace(reference.place) != Some(reference.place) {
-                affected += 1;
             }
             let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
             match check_one(site, &reference, router, &begins) {
@@ -179,7 +174,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 Err(cause) => site.report(cause, inputs, symbols, report),
             }
         });
-        self.check_unrelated(affected, report);
+        self.check_unrelated(report);
     }
 
     /// Counts what was made.
