@@ -72,6 +72,23 @@ fn symbols(count: usize) -> Vec<u8> {
     object.write().unwrap()
 }
 
+/// So many symbols whose names would have one hash, were that not seeded: its state after the length is the first eight bytes, so
+/// that their product is zero whatever the next eight are.
+fn of_one_hash(count: usize) -> Vec<u8> {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let state = |len: usize| (len as u64).wrapping_mul(ODD).to_le_bytes();
+    let len = (16..).find(|&len| state(len).iter().all(|byte| byte.is_ascii() && !b"\0@".contains(byte))).unwrap();
+    let first = String::from_utf8(state(len).to_vec()).unwrap();
+    let mut object = new_object();
+    let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    object.append_section_data(section, &[0; 4], 4);
+    for number in 0..count {
+        let name = format!("{first}{number:08}{}", "x".repeat(len - 16));
+        symbol(&mut object, name, SymbolSection::Section(section), 0);
+    }
+    object.write().unwrap()
+}
+
 /// So many calls, whose relocations are compressed (SHT_CREL): what can only be read in order.
 fn compressed(count: usize) -> Vec<u8> {
     let mut object = new_object();
@@ -253,6 +270,11 @@ fn initialisers_of_distinct_priorities() {
 fn symbols_slots_and_veneers() {
     let summary = assert_linear("symbols", 100_000, &|count| vec![symbols(count)]);
     assert_eq!((summary.relocations, summary.slots, summary.veneers), (200_000, 50_000, 50_000));
+}
+
+#[test]
+fn names_of_one_hash() {
+    assert_linear("one hash", 8000, &|count| vec![of_one_hash(count)]);
 }
 
 #[test]

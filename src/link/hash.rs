@@ -1,12 +1,15 @@
-//! The hash of a name, for an index that is built anew for each link: quick, small, and without a seed.
+//! The hash of a name, for an index that is built anew for each link: quick and small.
 
-/// Sixty-four bits that depend on every byte of `name`: all of them are mixed, sixteen bytes a multiplication.
-pub(super) fn hash(name: &str) -> u64 {
+/// Sixty-four bits that depend on `seed` and on every byte of `name`: all of them are mixed, sixteen bytes a multiplication.
+///
+/// Who knows the seed can write a file of names that have one hash. That no block makes the product zero whatever the seed is,
+/// the encoding sees to: the bytes of [`ODD`] are not UTF-8.
+pub(super) fn hash(name: &str, seed: u64) -> u64 {
     let (blocks, rest) = name.as_bytes().as_chunks::<16>();
     let mut last = [0; 16];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
     // What is padded with zeros is told apart by its length.
-    let length = (name.len() as u64).wrapping_mul(ODD);
+    let length = (name.len() as u64).wrapping_mul(ODD) ^ seed;
     fold(blocks.iter().chain([&last]).fold(length, |hash, block| mix(hash, *block)), ODD)
 }
 
@@ -45,12 +48,15 @@ mod tests {
     #[test]
     fn names_spread_evenly() {
         let names = names();
-        assert_eq!(names.iter().map(|name| hash(name)).collect::<BTreeSet<_>>().len(), names.len());
-        for shift in [0, 16, 32, 48] {
-            let mut buckets = vec![0; 1 << 12];
-            names.iter().for_each(|name| buckets[(hash(name) >> shift & 0xfff) as usize] += 1);
-            // About ten in each.
-            assert!(buckets.iter().all(|&count| count < 40), "{shift}: {:?}", buckets.iter().max());
+        for seed in [0, 0x2000_0000, 0x7fff_f7d8_e010] {
+            assert_eq!(names.iter().map(|name| hash(name, seed)).collect::<BTreeSet<_>>().len(), names.len());
+            for shift in [0, 16, 32, 48] {
+                let mut buckets = vec![0; 1 << 12];
+                names.iter().for_each(|name| buckets[(hash(name, seed) >> shift & 0xfff) as usize] += 1);
+                // About ten in each.
+                assert!(buckets.iter().all(|&count| count < 40), "{shift}: {:?}", buckets.iter().max());
+            }
         }
+        assert!(core::str::from_utf8(&super::ODD.to_le_bytes()).is_err());
     }
 }

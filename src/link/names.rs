@@ -32,7 +32,8 @@ impl<'t> Names<'t> {
     }
 
     fn position(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<usize> {
-        let hash = hash(name);
+        // Where programs lie at random, files cannot be written for the addresses of one.
+        let hash = hash(name, self.0.as_ptr().addr() as u64);
         // The upper bits of hash * length spread evenly over any length.
         let start = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
         let (before, from) = self.0.split_at_checked(start)?;
