@@ -846,7 +846,7 @@ void a64r_image_free(struct a64r_image *image);
 
 /**
  * Adds the `len` bytes from `bytes`, which run at `addr`. If `is_got`, they are a global offset table, whose words are slots
- * and from whose base offsets may be measured.
+ * and from whose base offsets may be measured. Where it begins within another that was added, it hides that from there on.
  */
 enum a64r_status a64r_image_add(struct a64r_image *image,
                                 uint64_t addr,

@@ -34,6 +34,7 @@ pub mod link;
 
 // Floor 5: the machine.
 pub mod cache;
+#[cfg(any(feature = "link", all(feature = "std", target_os = "linux")))]
 mod function;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod mem;

@@ -38,7 +38,7 @@ pub extern "C" fn a64r_image_free(image: Option<Box<a64r_image>>) {
 }
 
 /// Adds the `len` bytes from `bytes`, which run at `addr`. If `is_got`, they are a global offset table, whose words are slots
-/// and from whose base offsets may be measured.
+/// and from whose base offsets may be measured. Where it begins within another that was added, it hides that from there on.
 #[unsafe(no_mangle)]
 pub extern "C" fn a64r_image_add(
     image: Option<&mut a64r_image>,
@@ -52,13 +52,20 @@ pub extern "C" fn a64r_image_add(
         let image = given(image, "image")?;
         // SAFETY: the caller says that the bytes stay until the image is freed, and are not written while it is checked.
         let view = View { addr: Addr::new(addr), bytes: unsafe { elements(bytes, len, "bytes") }? };
-        image.views.push(view);
+        insert(&mut image.views, view);
         if is_got {
-            image.got.push(view);
+            insert(&mut image.got, view);
             image.bases.push(view.addr);
         }
         Ok(())
     })
+}
+
+/// Keeps `views` as [`Memory`] wants them: sorted by address, none empty.
+fn insert(views: &mut Vec<View<'static>>, view: View<'static>) {
+    if !view.bytes.is_empty() {
+        views.insert(views.partition_point(|other| other.addr <= view.addr), view);
+    }
 }
 
 /// Judges the place of the relocation of ELF64 code `reloc` at address `place`, which must reach `symbol + addend`; `symbol`

@@ -100,9 +100,11 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let done = match read {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
+                        let name = output_name(section.output);
+                        let prot = order::prot_of(name, prot);
                         let output = match self.address_in_place(&section, content) {
-                            Some(addr) => self.keep(section.output, prot, align, addr, report)?,
-                            None => self.output_for(output_name(section.output), prot)?,
+                            Some(addr) => self.keep(name, prot, align, addr, report)?,
+                            None => self.output_for(name, prot)?,
                         };
                         match section.order {
                             "" => self.append(number, output, align, content)?,
@@ -180,11 +182,8 @@ impl<'t, 'data> Layout<'t, 'data> {
         Ok(())
     }
 
-    /// The number of the output section `name` of that protection; a new one where there is none. An array is one, and what
-    /// some objects have of it is writable.
+    /// The number of the output section `name` of that protection; a new one where there is none.
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
-        let is_read_array = prot == Prot::Read && order::array_of(name).is_some();
-        let prot = if is_read_array { Prot::ReadWrite } else { prot };
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;

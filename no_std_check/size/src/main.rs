@@ -5,8 +5,6 @@
 #![no_std]
 #![no_main]
 
-use core::hint::black_box;
-
 unsafe extern "C" {
     safe fn on_panic() -> !;
 }
@@ -19,20 +17,20 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn _start() {
     #[cfg(feature = "patcher")]
-    black_box((patcher::patch as fn(_, _, _, _) -> _, patcher::read as fn(_, _, _) -> _));
+    core::hint::black_box((patcher::patch as fn(_, _, _, _) -> _, patcher::read as fn(_, _, _) -> _));
     #[cfg(feature = "ledgers")]
-    black_box((
+    core::hint::black_box((
         ledgers::slot as fn(_, _, _) -> _,
         ledgers::rescue as fn(_, _, _, _, _) -> _,
         ledgers::write as fn(_, _, _) -> _,
         ledgers::place as fn(_, _, _) -> _,
     ));
     #[cfg(feature = "link")]
-    black_box((link::needs as fn(_) -> _, link::link as fn(_, _, _, _, _, _) -> _));
+    core::hint::black_box((link::needs as fn(_) -> _, link::link as fn(_, _, _, _, _, _) -> _));
     #[cfg(feature = "install")]
-    black_box(install::run as fn(_, _, _) -> _);
+    core::hint::black_box(install::run as fn(_, _, _) -> _);
     #[cfg(feature = "display")]
-    black_box(display::show as fn(_, _) -> _);
+    core::hint::black_box(display::show as fn(_, _) -> _);
 }
 
 #[cfg(feature = "patcher")]
