@@ -1,12 +1,16 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
-use super::hash::hash;
 use super::tables::NONE;
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
 /// Open addressing with linear probing. A bucket holds 32 bits of a name's hash above the number, or [`EMPTY`]; what the
 /// number's name is, the caller knows, and is asked only where the bits are the same.
 #[derive(Debug)]
-pub(super) struct Names<'t>(&'t mut [u64]);
+pub(super) struct Names<'t> {
+    buckets: &'t mut [u64],
+    /// Where programs lie at random, no file can be written whose names have one hash.
+    secrets: RapidSecrets,
+}
 
 /// No number: a bucket that is not in use.
 const EMPTY: u64 = u64::MAX;
@@ -14,15 +18,16 @@ const EMPTY: u64 = u64::MAX;
 impl<'t> Names<'t> {
     pub(super) fn new(buckets: &'t mut [u64]) -> Self {
         buckets.fill(EMPTY);
-        Self(buckets)
+        let secrets = RapidSecrets::seed(buckets.as_ptr().addr() as u64);
+        Self { buckets, secrets }
     }
 
     /// The number that is entered under `name`: `number`, which is not [`NONE`], unless there was one before, of which `is`
     /// tells whether it has the name. `None` where all buckets are in use.
     pub(super) fn enter(&mut self, name: &str, number: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = hash(name);
+        let hash = self.hash(name);
         let at = self.position(hash, is)?;
-        let bucket = self.0.get_mut(at)?;
+        let bucket = self.buckets.get_mut(at)?;
         if *bucket == EMPTY {
             *bucket = tag(hash) | u64::from(number);
         }
@@ -31,19 +36,23 @@ impl<'t> Names<'t> {
 
     /// The number of `name`.
     pub(super) fn get(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.position(hash(name), is)?;
-        self.0.get(at).map(|&bucket| bucket as u32).filter(|&number| number != NONE)
+        let at = self.position(self.hash(name), is)?;
+        self.buckets.get(at).map(|&bucket| bucket as u32).filter(|&number| number != NONE)
     }
 
     /// The buckets, for who needs the index no more.
     pub(super) fn buckets(&mut self) -> &mut [u64] {
-        self.0
+        self.buckets
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
     }
 
     fn position(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
         // The upper bits of hash * length spread evenly over any length.
-        let start = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
-        let (before, from) = self.0.split_at_checked(start)?;
+        let start = ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize;
+        let (before, from) = self.buckets.split_at_checked(start)?;
         let probes = (start..).zip(from).chain((0..).zip(before));
         let ends = |bucket: u64| bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32));
         probes.into_iter().find(|&(_, &bucket)| ends(bucket)).map(|(at, _)| at)

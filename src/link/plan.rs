@@ -155,7 +155,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
     fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
         let (inputs, mut next) = (self.inputs, 0_usize);
-        let mut affected = Affected::default();
         for (object, input) in inputs.iter().enumerate() {
             for index in 0..input.object.section_count() {
                 let Some(&first) = self.firsts.get(object) else { continue };
@@ -167,7 +166,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                     plan.summary.relocations += 1;
                     if plan.check_direct(site, next) {
                         next += 1;
-                    } else if let Some(fixup) = plan.check_any(site, &mut affected, report) {
+                    } else if let Some(fixup) = plan.check_any(site, report) {
                         if let Some(place) = plan.fixups.get_mut(next) {
                             *place = fixup;
                         }
@@ -180,7 +179,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 self.layout.note_run(first.section + index, run);
             }
         }
-        self.check_unrelated(affected.count, report);
+        self.check_unrelated(report);
         if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
     }
 
@@ -208,21 +207,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// What any relocation is given; reports why, where it is nothing.
     #[inline(never)]
-    fn check_any(
-        &mut self,
-        site: &Site<'_, '_, 'data, O>,
-        affected: &mut Affected,
-        report: &mut Report<'_>,
-    ) -> Option<Fixup> {
+    fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
         let reference = site.reference(symbols, layout).ok()?;
         // What reads text that is not to be read was reported.
         if router.policy.execute_only && reads_text(&reference, layout) {
             return None;
-        }
-        // Twice for one place is once.
-        if router.is_affected(&reference) && affected.last.replace(reference.place) != Some(reference.place) {
-            affected.count += 1;
         }
         let action = check_one(site, &reference, router, &|reference| begins(inputs, firsts, reference));
         let (number, reloc, facts, has_own_slot) =
@@ -262,13 +252,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
         }
     }
-}
-
-/// The places of relocations that the erratum affects: how many, and the last.
-#[derive(Default)]
-struct Affected {
-    count: usize,
-    last: Option<Addr>,
 }
 
 /// The byte order of all objects. One that has another is reported.
