@@ -1,96 +1,106 @@
-//! What a checked patch costs: each kind alone, and the mix of real code (AARCH64.md: C and C++ libraries of Debian).
+//! What a checked fixup costs: by kind, mix, number and order, beside the floor and the peers, all on the same fixups and all
+//! leaving the same bytes. `cargo bench --bench patch` measures; `-- large` adds 20 000 000
+//! fixups, `-- mix` leaves out all others.
 
-use aarch64_reloc::addr::Addr;
-use aarch64_reloc::got::{Entry, Got, Symbol};
-use aarch64_reloc::insn::{self, Reg};
-use aarch64_reloc::patch::{Fixup, Section};
-use aarch64_reloc::reloc::{Reloc, Value};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::hint::black_box;
+mod common;
 
-const TEXT: Addr = Addr::new(0x40_0000);
-/// Fixups a batch: as many as a large library has, and few enough to stay in a cache.
-const COUNT: usize = 50_000;
-/// Bytes from one place to the next: room for a pointer.
-const STEP: usize = 8;
+use common::appliers::Applier;
+use common::{MIX, Order, REAL, Share, batch, holds, time};
 
-/// The kinds, the word that stands at the place before, and how many of a hundred relocations are of it.
-const MIX: [(Reloc, u32, usize); 9] = [
-    (Reloc::CALL26, insn::bl(), 45),
-    (Reloc::ADR_PREL_PG_HI21, insn::adrp(Reg::X0), 12),
-    (Reloc::ADD_ABS_LO12_NC, insn::add(Reg::X0, Reg::X0), 12),
-    (Reloc::PREL32, 0, 10),
-    (Reloc::ABS64, 0, 8),
-    (Reloc::ADR_GOT_PAGE, insn::adrp(Reg::X0), 4),
-    (Reloc::LD64_GOT_LO12_NC, insn::ldr(Reg::X0, Reg::X0), 4),
-    (Reloc::JUMP26, insn::b(), 3),
-    (Reloc::LDST64_ABS_LO12_NC, insn::ldr(Reg::X0, Reg::X0), 2),
+/// The time of each applier, in nanoseconds of the processor a fixup.
+type Times = Vec<(&'static str, f64)>;
+
+/// Rounds of which the median is taken; each applier has its turn in each.
+const ROUNDS: usize = 15;
+/// Fixups a turn, at least: batches are applied as often as that needs.
+const TURN: usize = 400_000;
+
+/// Compares what all appliers make of `fixups`, and then times them, if asked.
+fn compare(shares: &[Share], count: usize, order: Order, measure: bool) -> Times {
+    let (text, fixups) = batch(shares, count, order);
+    let mut expected = text.clone();
+    assert!(!holds(&mut expected, &fixups));
+    (Applier::patch_all(&fixups).apply)(&mut expected);
+    assert!(holds(&mut expected, &fixups));
+
+    let mut scratch = text.clone();
+    let mut appliers = Applier::all(&mut scratch, &fixups);
+    for applier in &mut appliers {
+        scratch.copy_from_slice(&text);
+        (applier.apply)(&mut scratch);
+        assert!(!applier.relocates || scratch == expected, "{}", applier.name);
+    }
+    if !measure {
+        return Times::new();
+    }
+
+    scratch.copy_from_slice(&expected);
+    let repeats = TURN.div_ceil(count);
+    let mut turns: Vec<(&str, Vec<f64>)> = appliers.iter().map(|applier| (applier.name, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (applier, (_, times)) in appliers.iter_mut().zip(&mut turns) {
+            let took = time::of(|| (0..repeats).for_each(|_| (applier.apply)(&mut scratch)));
+            times.push(took.as_nanos() as f64 / (repeats * count) as f64);
+        }
+    }
+    turns.into_iter().map(|(name, times)| (name, time::median(times))).collect()
+}
+
+/// How many times faster `one` is than `other`, where both were measured.
+fn ratio(times: &Times, one: &str, other: &str) -> Option<f64> {
+    let of = |wanted| times.iter().find(|(name, _)| *name == wanted).map(|(_, time)| *time);
+    Some(of(other)? / of(one)?)
+}
+
+/// What must hold, and what would be better: how many times faster the first is than the second.
+const MUST: &[(&str, usize, &str, &str, f64, f64)] = &[
+    ("mix", 50_000, "patch_all", "JITLink", 3.5, 5.0),
+    ("mix", 1_000_000, "patch_all", "JITLink", 3.5, 5.0),
+    ("mix", 50_000, "patch_batch", "JITLink", 9.0, 14.0),
+    ("mix", 1_000_000, "patch_batch", "JITLink", 5.0, 8.0),
+    ("CALL26", 50_000, "patch", "dynasmrt", 1.0, 1.5),
 ];
 
-/// A small generator, so that every run patches the same: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ x >> 31) % bound
+fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    let given = |name| arguments.iter().any(|argument| argument == name);
+    let measure = given("--bench");
+    let mut failed = Vec::new();
+    // Names of workloads, where some are given.
+    let only: Vec<_> = arguments.iter().skip(1).filter(|name| !name.starts_with('-') && *name != "large").collect();
+    let mut run = |name: &str, shares: &[Share], count, order| {
+        if !only.is_empty() && !only.iter().any(|given| *given == name) {
+            return;
+        }
+        let times = compare(shares, if measure { count } else { 1_000 }, order, measure);
+        if !measure {
+            return;
+        }
+        let cells: Vec<_> = times.iter().map(|(name, time)| format!("{name} {time:.2}")).collect();
+        println!("{:<24} {count:>9} {order:<8?} {}", name, cells.join(" | "));
+        for &(_, _, one, other, must, stretch) in
+            MUST.iter().filter(|must| must.0 == name && must.1 == count && order == Order::Sorted)
+        {
+            let Some(ratio) = ratio(&times, one, other) else { continue };
+            println!("    {one} is {ratio:.2} times as fast as {other}: must {must}, better {stretch}");
+            if ratio < must {
+                failed.push(format!("{name}, {count}: {one} is only {ratio:.2} times as fast as {other}, not {must}"));
+            }
+        }
+    };
+    for share in MIX {
+        run(share.0.name().trim_start_matches("R_AARCH64_"), &[*share], 50_000, Order::Sorted);
     }
-}
-
-/// The text, and a fixup for each of its places in ascending order; targets are eight-aligned and within 16 MiB.
-fn batch(kinds: &[(Reloc, u32, usize)]) -> (Vec<u8>, Vec<Fixup>) {
-    let mut random = Random(0);
-    let mut got = Got::new([Entry::default(); 1], TEXT.plus(0x100_0008)).unwrap();
-    let slot = got.slot_for(Symbol::new(1), TEXT).unwrap();
-    let hundred: Vec<_> = kinds.iter().flat_map(|&(reloc, word, share)| vec![(reloc, word); share]).collect();
-    let mut text = Vec::new();
-    let mut fixups = Vec::new();
-    for index in 0..COUNT {
-        let (reloc, word) = hundred[random.below(hundred.len() as u64) as usize];
-        text.extend(u64::from(word).to_le_bytes());
-        let value: Value = match reloc {
-            Reloc::ADR_GOT_PAGE | Reloc::LD64_GOT_LO12_NC => slot.into(),
-            _ => TEXT.plus(random.below(1 << 21) as i64 * 8).into(),
-        };
-        fixups.push(Fixup::new((index * STEP) as u32, reloc, value));
+    for count in [10_000, 50_000, 1_000_000] {
+        run("mix", MIX, count, Order::Sorted);
     }
-    (text, fixups)
-}
-
-/// Whether every place holds what its fixup says.
-fn holds(text: &mut [u8], fixups: &[Fixup]) -> bool {
-    let section = Section::new(text, TEXT);
-    fixups.iter().all(|fixup| section.verify(fixup.offset(), fixup.reloc(), fixup.value()) == Ok(true))
-}
-
-fn patch(c: &mut Criterion) {
-    let mut group = c.benchmark_group("patch_all");
-    group.throughput(Throughput::Elements(COUNT as u64));
-    let each = MIX.iter().map(|&(reloc, word, _)| (reloc.name(), vec![(reloc, word, 1)]));
-    for (name, kinds) in each.chain([("mix", MIX.to_vec())]) {
-        let (mut text, fixups) = batch(&kinds);
-        assert!(!holds(&mut text, &fixups));
-        group.bench_function(BenchmarkId::from_parameter(name), |bench| {
-            bench.iter(|| Section::new(black_box(&mut text), TEXT).patch_all(black_box(&fixups)).unwrap());
-        });
-        assert!(holds(&mut text, &fixups), "{name}");
+    run("mix", MIX, 1_000_000, Order::Packed);
+    run("mix", MIX, 1_000_000, Order::Random);
+    run("real", REAL, 50_000, Order::Sorted);
+    run("real", REAL, 1_000_000, Order::Sorted);
+    if given("large") {
+        run("mix", MIX, 20_000_000, Order::Sorted);
+        run("mix", MIX, 20_000_000, Order::Random);
     }
-    group.finish();
+    assert!(failed.is_empty(), "on a noisy machine, again: {failed:#?}");
 }
-
-fn check(c: &mut Criterion) {
-    let mut group = c.benchmark_group("check_all");
-    group.throughput(Throughput::Elements(COUNT as u64));
-    let (mut text, fixups) = batch(&MIX);
-    let before = text.clone();
-    group.bench_function("mix", |bench| {
-        bench.iter(|| Section::new(black_box(&mut text), TEXT).check_all(black_box(&fixups)).unwrap());
-    });
-    assert_eq!(text, before);
-    group.finish();
-}
-
-criterion_group!(benches, patch, check);
-criterion_main!(benches);

@@ -116,7 +116,7 @@ impl Content {
         }
     }
 
-    const fn from_words(kind: Kind, [first, second]: [u64; 2]) -> Self {
+    pub(crate) const fn from_words(kind: Kind, [first, second]: [u64; 2]) -> Self {
         match kind {
             Kind::Gdat => Self::Gdat(Addr::new(first)),
             Kind::Gtprel => Self::Gtprel(first.cast_signed()),

@@ -39,7 +39,9 @@ mod function;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod mem;
 
-// Floor 6: running what was linked.
+// Floor 6: running what was linked; the C face.
+#[cfg(all(feature = "capi", target_os = "linux"))]
+mod capi;
 #[cfg(feature = "link")]
 pub mod install;
 #[cfg(all(feature = "std", feature = "link", target_os = "linux"))]

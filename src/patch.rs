@@ -2,11 +2,16 @@
 //!
 //! Everything is checked before anything is written, in release as in debug, and a refused relocation changes no byte.
 
+mod batch;
 mod error;
 mod failures;
 mod fixup;
+mod group;
+mod places;
+mod quick;
 mod room;
 
+pub use batch::{Batch, BatchError, Block};
 pub use error::PatchError;
 pub(crate) use error::Signed;
 pub use failures::Failures;
@@ -16,6 +21,7 @@ pub use room::Room;
 use crate::addr::Addr;
 use crate::reloc::{Reason, Reloc, Value};
 use core::fmt;
+use failures::Source;
 
 /// The byte order of data. Instructions are little-endian on every AArch64 system (Arm ARM B2.6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -135,8 +141,16 @@ impl<'a> Section<'a> {
     /// assert_eq!(bytes, [0x80, 0x00, 0x00, 0xd0, 0x00, 0x14, 0x0d, 0x91]);
     /// # Ok::<(), aarch64_reloc::patch::PatchError>(())
     /// ```
+    #[inline]
     pub fn patch(&mut self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
         let value = value.into();
+        if self.patch_quickly(offset, reloc, value) { Ok(()) } else { self.patch_exactly(offset, reloc, value) }
+    }
+
+    /// What [`patch`](Self::patch) does, and says; slowly.
+    #[cold]
+    #[inline(never)]
+    fn patch_exactly(&mut self, offset: usize, reloc: Reloc, value: Value) -> Result<(), PatchError> {
         let new = self.compute(offset, reloc, value)?;
         self.set(offset, reloc, new);
         Ok(())
@@ -148,7 +162,8 @@ impl<'a> Section<'a> {
     ///
     /// Those of `patch`.
     pub fn check(&self, offset: usize, reloc: Reloc, value: impl Into<Value>) -> Result<(), PatchError> {
-        self.compute(offset, reloc, value.into()).map(|_| ())
+        let value = value.into();
+        if self.passes_quickly(offset, reloc, value) { Ok(()) } else { self.compute(offset, reloc, value).map(|_| ()) }
     }
 
     /// Whether the place holds `value` already: the verdict on code that another linker wrote.
@@ -194,13 +209,7 @@ impl<'a> Section<'a> {
     /// The places that were refused, which keep their bytes; all others are patched. [`check_all`](Self::check_all)
     /// finds out beforehand.
     pub fn patch_all<'s>(&'s mut self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
-        let mut first = None;
-        for (index, fixup) in fixups.iter().enumerate() {
-            if let Err(error) = self.patch(fixup.offset(), fixup.reloc(), fixup.value()) {
-                first.get_or_insert((index, error));
-            }
-        }
-        Failures::after(first, self, fixups)
+        Failures::after(self.patch_each(fixups), self, Source::Fixups(fixups))
     }
 
     /// Says of all of `fixups` what [`patch_all`](Self::patch_all) would refuse, and writes nothing. Each is judged by
@@ -210,7 +219,7 @@ impl<'a> Section<'a> {
     ///
     /// The fixups that would be refused.
     pub fn check_all<'s>(&'s self, fixups: &'s [Fixup]) -> Result<(), Failures<'s>> {
-        Failures::after(failures::next(self, fixups, 0), self, fixups)
+        Failures::of(self, Source::Fixups(fixups))
     }
 
     fn compute(&self, offset: usize, reloc: Reloc, value: Value) -> Result<u64, PatchError> {

@@ -6,11 +6,14 @@
 //! Notation, as in AAELF64: `S` the symbol's address, `A` the addend, `P` the address of the place *in the executing
 //! view*, `X` the value before bits of it are picked. Sums are modulo 2^64; checks see `X` as signed.
 
+mod form;
+mod recipe;
 mod row;
 mod site;
 mod table;
 mod value;
 
+pub(crate) use recipe::{Recipe, Shape};
 pub use table::Reloc;
 pub use value::{Class, Reason, Remedy, Slot, Value};
 

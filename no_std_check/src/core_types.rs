@@ -3,8 +3,8 @@
 use crate::drain;
 use aarch64_reloc::arena::{Arena, ArenaError, Block, PageSize, Prot, Reach, Segment, Taken, Zone, Zones};
 use aarch64_reloc::insn::{self, Hw, Reg};
-use aarch64_reloc::patch::{Endian, Fixup, PatchError, Room, Section};
-use aarch64_reloc::{Addr, Reason, Reloc, Value};
+use aarch64_reloc::patch::{Batch, BatchError, Endian, Fixup, PatchError, Room, Section};
+use aarch64_reloc::{Addr, Reason, Reloc, Value, patch};
 use core::hint::black_box;
 use core::ops::RangeInclusive;
 
@@ -83,6 +83,30 @@ pub fn prove_patch_all(section: &mut Section<'_>, fixups: &[Fixup], offset: u32,
     let _ = section.check_all(&[Fixup::new(offset, reloc, value)]).map_err(drain);
     let _ = section.check_all(fixups).map_err(|failures| drain(failures.first().into_iter().chain(failures)));
     let _ = section.patch_all(fixups).map_err(drain);
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_patch_batch(
+    section: &mut Section<'_>,
+    blocks: &mut [patch::Block],
+    offset: u32,
+    reloc: Reloc,
+    value: Value,
+) -> Result<(usize, bool), BatchError> {
+    let mut batch = Batch::new(blocks);
+    batch.clear();
+    for step in 0..offset {
+        batch.push(step, reloc, value)?;
+    }
+    let _ = section.check_batch(&batch).map_err(drain);
+    let _ = section.patch_batch(&batch).map_err(drain);
+    Ok((batch.len(), batch.is_empty()))
+}
+
+#[unsafe(no_mangle)]
+pub fn prove_patch_run(section: &mut Section<'_>, offset: usize, reloc: Reloc, targets: &[Addr]) {
+    let _ = section.check_run(offset, reloc, targets).map_err(drain);
+    let _ = section.patch_run(offset, reloc, targets).map_err(drain);
 }
 
 #[unsafe(no_mangle)]

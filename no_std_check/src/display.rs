@@ -5,6 +5,7 @@ use aarch64_reloc::arena::{Arena, ArenaError, Block, Segment, Zones};
 use aarch64_reloc::got::Full;
 use aarch64_reloc::install::InstallError;
 use aarch64_reloc::link::{CommitError, Failure, ObjectError, Refused, Summary};
+use aarch64_reloc::patch::BatchError;
 use aarch64_reloc::veneer::{NoDetour, VeneerError};
 use aarch64_reloc::verify::{Unverified, Wrong};
 use aarch64_reloc::{Addr, Failures, PatchError};
@@ -36,6 +37,7 @@ show! {
     prove_show_addr Addr;
     prove_show_patch_error PatchError;
     prove_show_failures Failures<'_>;
+    prove_show_batch_error BatchError;
     prove_show_arena_error ArenaError;
     prove_show_full Full;
     prove_show_misaligned Misaligned;

@@ -235,6 +235,14 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    /// No bits.
+    pub(crate) const NONE: Self = Self { offset: 0, width: 0 };
+
+    /// Its bits in a number, all set.
+    pub(crate) const fn ones(self) -> u64 {
+        self.mask() << self.offset
+    }
+
     /// The field, at the bottom of a number.
     pub(crate) const fn get(self, raw: u64) -> u64 {
         raw >> self.offset & self.mask()
@@ -242,7 +250,7 @@ impl Field {
 
     /// `raw` with the field replaced by the low bits of `bits`.
     pub(crate) const fn set(self, raw: u64, bits: u64) -> u64 {
-        raw & !(self.mask() << self.offset) | (bits & self.mask()) << self.offset
+        raw & !self.ones() | (bits & self.mask()) << self.offset
     }
 
     const fn mask(self) -> u64 {
@@ -264,6 +272,7 @@ fields! {
     PcRel      IMMLO IMMLO_OFFSET IMMLO_BITS;
     AddSub     IMM12 IMM12_OFFSET IMM12_BITS;
     MoveWide   IMM16 IMM16_OFFSET IMM16_BITS;
+    MoveWide   HW    HW_OFFSET    HW_BITS;
     MoveWide   OPC   OPC_OFFSET   OPC_BITS;
     LoadStore  IMM12 IMM12_OFFSET IMM12_BITS;
     Literal    IMM19 IMM19_OFFSET IMM19_BITS;

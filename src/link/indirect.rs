@@ -89,7 +89,9 @@ pub(super) fn make<'data, O: Object<'data>>(
                 }
             }
             Err(cause) => {
-                if let Some(report) = report.as_deref_mut() {
+                // Of a table that is too short, it alone is told.
+                let is_short = router.isles.is_short();
+                if let Some(report) = report.as_deref_mut().filter(|_| !is_short) {
                     let object = inputs.get(target.object as usize).map_or("", |input| input.name);
                     target.state = State::Unreadable;
                     let symbol = target_name(inputs, symbols.targets(), number as u32);

@@ -101,9 +101,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
                         let name = output_name(section.output);
-                        // An array is one run, and what some objects have of it is writable.
-                        let is_array = order::array_of(name).is_some();
-                        let prot = if is_array && prot == Prot::Read { Prot::ReadWrite } else { prot };
+                        let prot = order::prot_of(name, prot);
                         let output = match self.address_in_place(&section, content) {
                             Some(addr) => self.keep(name, prot, align, addr, report)?,
                             None => self.output_for(name, prot)?,

@@ -1,5 +1,7 @@
 //! What input sections are called once they are put together, and in which order that is done.
 
+use crate::arena::Prot;
+
 /// Output sections that collect the input sections named `.text.main` and so on.
 const COLLECTED: [&str; 11] = [
     ".text",
@@ -84,6 +86,11 @@ pub(super) fn of(name: &str) -> Step {
 /// Which of [`ARRAYS`] the output section `name` belongs to.
 pub(super) fn array_of(name: &str) -> Option<&'static str> {
     ARRAYS.into_iter().find(|array| suffix(name, array).is_some())
+}
+
+/// The protection of what the output section `name` collects. An array is one run, and what some objects have of it is writable.
+pub(super) fn prot_of(name: &str, prot: Prot) -> Prot {
+    if prot == Prot::Read && array_of(name).is_some() { Prot::ReadWrite } else { prot }
 }
 
 /// The priority that a section of an array has in its name.

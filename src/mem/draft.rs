@@ -7,7 +7,7 @@ use std::vec::Vec;
 use super::pages::{self, Pages};
 use super::{Error, Sealed, linux};
 use crate::addr::Addr;
-use crate::arena::Prot;
+use crate::arena::{Prot, Segment};
 use crate::cache::{Cache, Native};
 use crate::patch::Section;
 
@@ -88,26 +88,45 @@ impl Draft {
     /// # Errors
     /// [`Error::System`] if the system refuses a protection; [`Error::Barrier`]. All pages are given back then.
     pub fn seal(self) -> Result<Sealed, Error> {
+        self.seal_or_keep().map_err(|(_, error)| error)
+    }
+
+    /// As [`seal`](Self::seal), but what was refused comes back as it was, unless the system refuses that too.
+    pub(crate) fn seal_or_keep(self) -> Result<Sealed, (Option<Self>, Error)> {
         let mut pages = self.pages.into_inner().unwrap_or_else(PoisonError::into_inner);
         pages.sort();
-        let has_code = pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec);
-        for &segment in pages.segments() {
-            if segment.prot() == Prot::ReadExec {
-                let start = linux::pointer(segment.addr());
-                // SAFETY: the segment is readable (`Pages`), and no section borrows it: `self` is consumed.
-                Native.publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
-            }
-            // SAFETY: the pages are ours (`Pages`), and nothing borrows them, as above.
-            unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
+        match publish(&pages) {
+            Ok(()) => Ok(Sealed::new(pages)),
+            Err(error) => Err((reopen(&pages).is_ok().then(|| Self::new(pages)), error)),
         }
-        if has_code {
-            linux::synchronise_cores()?;
-        }
-        Ok(Sealed::new(pages))
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         // A panic under the lock is one of allocation, before the list of segments changed.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives `pages`, which nothing borrows, their final protections, and makes their code what every core fetches.
+fn publish(pages: &Pages) -> Result<(), Error> {
+    for &segment in pages.segments() {
+        if segment.prot() == Prot::ReadExec {
+            let start = linux::pointer(segment.addr());
+            // SAFETY: the segment is readable (`Pages`), and no section borrows it.
+            Native.publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
+        }
+        // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
+        unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
+    }
+    if pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec) {
+        linux::synchronise_cores()?;
+    }
+    Ok(())
+}
+
+/// Makes `pages`, which nothing borrows, writable again.
+fn reopen(pages: &Pages) -> Result<(), Error> {
+    // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
+    let open = |segment: &Segment| unsafe { linux::protect(segment.addr(), pages::bytes(*segment), Prot::ReadWrite) };
+    pages.segments().iter().try_for_each(open)
 }

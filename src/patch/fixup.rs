@@ -1,7 +1,6 @@
 //! A relocation recorded, not yet applied.
 
-use crate::addr::Addr;
-use crate::reloc::{Class, Reloc, Slot, Value};
+use crate::reloc::{Class, Reloc, Value};
 
 /// A relocation to be applied to a [`Section`](super::Section): where, which and to what. 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,14 +29,14 @@ impl Fixup {
         self.reloc
     }
 
+    /// The class of the value, and the value as a plain number, modulo 2^64.
+    pub(super) const fn given(&self) -> (Class, u64) {
+        (self.class, self.value)
+    }
+
     /// What it is given.
     pub const fn value(&self) -> Value {
-        match self.class {
-            // `Value::class` answers one of three.
-            Class::Addr | Class::Any => Value::Addr(Addr::new(self.value)),
-            Class::Slot => Value::Slot(Slot::new(Addr::new(self.value))),
-            Class::Offset => Value::Offset(self.value.cast_signed()),
-        }
+        Value::of(self.class, self.value)
     }
 }
 

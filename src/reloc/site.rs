@@ -155,7 +155,7 @@ impl Site {
     /// The field in the word; of `ADR` and `ADRP` the upper part, which two more bits, `immlo`, precede.
     pub(super) const fn field(self, hi: u8) -> Field {
         match self {
-            Self::None | Self::Signed | Self::MarkLdr | Self::MarkAdd | Self::Blr => Field { offset: 0, width: 0 },
+            Self::None | Self::Signed | Self::MarkLdr | Self::MarkAdd | Self::Blr => Field::NONE,
             Self::Data | Self::Pointer | Self::Word => Field { offset: 0, width: hi as usize + 1 },
             Self::Adr | Self::Adrp => PcRel::IMMHI,
             Self::Add | Self::AddX | Self::AddHi => AddSub::IMM12,

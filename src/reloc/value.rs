@@ -48,6 +48,15 @@ impl Value {
         }
     }
 
+    /// The value of `class` whose bits are `bits`; what takes any is given an address.
+    pub(crate) const fn of(class: Class, bits: u64) -> Self {
+        match class {
+            Class::Addr | Class::Any => Self::Addr(Addr::new(bits)),
+            Class::Slot => Self::Slot(Slot::new(Addr::new(bits))),
+            Class::Offset => Self::Offset(bits.cast_signed()),
+        }
+    }
+
     /// The value as a plain number, modulo 2^64.
     pub const fn bits(self) -> u64 {
         match self {

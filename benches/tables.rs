@@ -6,7 +6,6 @@ use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use heapless::index_map::FnvIndexMap;
-use std::collections::HashMap;
 use std::hint::black_box;
 
 const BASE: Addr = Addr::new(0x42_0000);
@@ -49,28 +48,36 @@ fn of_got(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
     });
 }
 
-fn of_hash_map(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
-    let count = symbols.len();
-    let indices = |map: &mut HashMap<Symbol, u64>| {
-        let index = |&symbol: &Symbol| {
-            let next = map.len() as u64;
-            BASE.get() + *map.entry(symbol).or_insert(next) * 8
-        };
-        black_box(symbols).iter().map(index).fold(0, u64::wrapping_add)
+/// A map from symbols to indices, under its name.
+macro_rules! of_map {
+    ($function:ident, $name:literal, $map:ty) => {
+        fn $function(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
+            let count = symbols.len();
+            let indices = |map: &mut $map| {
+                let index = |&symbol: &Symbol| {
+                    let next = map.len() as u64;
+                    BASE.get() + *map.entry(symbol).or_insert(next) * 8
+                };
+                black_box(symbols).iter().map(index).fold(0, u64::wrapping_add)
+            };
+            group.bench_function(format!("{}/miss/{count}", $name), |bench| {
+                bench.iter_batched_ref(
+                    || <$map>::with_capacity(count),
+                    |map| assert_eq!(indices(map), sum(count)),
+                    BatchSize::LargeInput,
+                );
+            });
+            group.bench_function(format!("{}/hit/{count}", $name), |bench| {
+                let mut map = <$map>::with_capacity(count);
+                indices(&mut map);
+                bench.iter(|| assert_eq!(indices(&mut map), sum(count)));
+            });
+        }
     };
-    group.bench_function(format!("std HashMap/miss/{count}"), |bench| {
-        bench.iter_batched_ref(
-            || HashMap::with_capacity(count),
-            |map| assert_eq!(indices(map), sum(count)),
-            BatchSize::LargeInput,
-        );
-    });
-    group.bench_function(format!("std HashMap/hit/{count}"), |bench| {
-        let mut map = HashMap::with_capacity(count);
-        indices(&mut map);
-        bench.iter(|| assert_eq!(indices(&mut map), sum(count)));
-    });
 }
+
+of_map!(of_std, "std HashMap", std::collections::HashMap<Symbol, u64>);
+of_map!(of_hashbrown, "hashbrown", hashbrown::HashMap<Symbol, u64>);
 
 /// Beyond 65 536 entries it answers wrongly.
 fn of_heapless(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
@@ -100,7 +107,8 @@ fn benches(criterion: &mut Criterion) {
         let symbols = symbols(count);
         group.throughput(Throughput::Elements(count as u64));
         of_got(&mut group, &symbols);
-        of_hash_map(&mut group, &symbols);
+        of_std(&mut group, &symbols);
+        of_hashbrown(&mut group, &symbols);
         if count < 1 << 16 {
             of_heapless(&mut group, &symbols);
         }
