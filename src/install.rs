@@ -74,7 +74,8 @@
 //! | what | `opt-level = "z"` |
 //! |---|---:|
 //! | patching by [`Section`], with the whole table of relocations | 9 KiB |
-//! | that, GOT, islands and arena | 20 KiB |
+//! | that, with feature `fast` | 27 KiB |
+//! | patching, GOT, islands and arena | 20 KiB |
 //! | linking of ELF objects, with all of that (feature `link`) | 83 KiB |
 //! | installing besides | 85 KiB |
 //! | all, and every error as text | 111 KiB |
