@@ -69,15 +69,16 @@
 //!
 //! # Memory
 //!
-//! Bytes of flash on AArch64, text and constants, by what is called; `no_std_check/size` measures and guards them:
+//! Bytes of flash on AArch64, text and constants, by what is called; `no_std_check/size` measures and guards them (for a program without unwind tables):
 //!
 //! | what | `opt-level = "z"` |
 //! |---|---:|
-//! | patching by [`Section`], with the whole table of relocations | SIZE_PATCHER |
-//! | that, GOT, islands and arena | SIZE_CORE |
-//! | linking of ELF objects, with all of that (feature `link`) | SIZE_LINK |
-//! | installing besides | SIZE_INSTALL |
-//! | all, and every error as text | SIZE_DISPLAY |
+//! | patching by [`Section`], with the whole table of relocations | 9 KiB |
+//! | that, with feature `fast` | 27 KiB |
+//! | patching, GOT, islands and arena | 20 KiB |
+//! | linking of ELF objects, with all of that (feature `link`) | 83 KiB |
+//! | installing besides | 85 KiB |
+//! | all, and every error as text | 111 KiB |
 //!
 //! RAM: the tables, of [`Needs::bytes`](crate::link::Needs::bytes), which are free once the plan is dropped; the segments
 //! ([`Request::size`](crate::link::Request::size)), as many bytes as are used where the tables are exactly as long as needed; under

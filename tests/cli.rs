@@ -341,3 +341,14 @@ fn a_map_names_what_lies_where() {
         assert!(run.stdout.contains(line), "{}", run.stdout);
     }
 }
+
+#[test]
+fn the_tables_that_a_loader_needs_are_a_constant() {
+    let (_folder, path) = image();
+    let Some(run) = link(&["calls.o", "--define", "outside=0x10", "--needs", "--emit", path.to_str().unwrap()]) else {
+        return;
+    };
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""));
+    assert!(run.stdout.starts_with("pub const NEEDS: Needs = Needs { objects: 2, "), "{}", run.stdout);
+    assert!(run.stdout.ends_with(" slots: 2, islands: 1, veneers: 1 };\n"), "{}", run.stdout);
+}

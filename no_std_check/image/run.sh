@@ -6,13 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 target=aarch64-unknown-none
 out=$(realpath -m "${CARGO_TARGET_DIR:-../target}/cross/$target/modules")
 mkdir -p "$out"
+# A program of cargo and its subcommand, then arguments.
 build() {
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER=ld.lld-19 cross cargo "$1" --quiet --release \
-        --target-dir "${CARGO_TARGET_DIR:-../target}/cross" -Zbuild-std=core,compiler_builtins --target "$target" "${@:2}"
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER=ld.lld-19 cross "$1" "$2" --quiet --release \
+        --target-dir "${CARGO_TARGET_DIR:-../target}/cross" -Zbuild-std=core,compiler_builtins --target "$target" "${@:3}"
 }
 
 clang-19 --target=aarch64-none-elf -ffreestanding -O2 -fPIC -fno-asynchronous-unwind-tables -c module.c -o "$out/c.o"
-build rustc --manifest-path module/Cargo.toml --lib -- --emit "obj=$out/rust.o"
+build cargo rustc --manifest-path module/Cargo.toml --lib -- --emit "obj=$out/rust.o"
 
 # What the tables of a loader must hold for these two, at addresses like those of the image.
 (cd ../.. && cargo build --quiet --example link)
@@ -22,7 +23,8 @@ link=$(realpath "${CARGO_TARGET_DIR:-../../target}/debug/examples/link")
 python3 corpus.py "$out/c.o" "$out/rust.o" "$out/corpus"
 
 export MODULE_C=$out/c.o MODULE_RUST=$out/rust.o CORPUS=$out/corpus NEEDS=$out/needs.rs
-RUSTFLAGS="-C link-arg=-Tlink.ld -C link-arg=--no-relax" build build
+build "$cross_clippy" clippy -- -D warnings
+RUSTFLAGS="-C link-arg=-Tlink.ld -C link-arg=--no-relax" build cargo build
 image=${CARGO_TARGET_DIR:-../target}/cross/$target/release/image
 
 if found=$(llvm-nm-19 --demangle "$image" | grep -E 'on_panic|panicking|__rust_(alloc|dealloc|realloc)'); then

@@ -27,6 +27,7 @@ while read -r budget features; do
     fi
 done <<'BUDGETS'
 16384 patcher
+32768 patcher,fast
 22528 patcher,ledgers
 90112 link
 94208 install

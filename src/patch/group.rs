@@ -3,6 +3,7 @@
 use super::batch::Block;
 use super::failures::Source;
 use super::places::{Places, Run};
+use super::quick::QUICK;
 use super::{Batch, Endian, Failures, PatchError, Section};
 use crate::addr::Addr;
 use crate::reloc::{Recipe, Reloc, Shape};
@@ -71,7 +72,8 @@ impl Section<'_> {
         let recipe = places.reloc().recipe();
         let aligned = recipe.aligned(self.addr.get() | places.alignment());
         let in_order = self.endian == Endian::Little || !recipe.is_data();
-        let shape = if aligned && in_order && recipe.takes(places.class()) { recipe.shape } else { Shape::Other };
+        let shape =
+            if QUICK && aligned && in_order && recipe.takes(places.class()) { recipe.shape } else { Shape::Other };
         loop {
             let done = match shape {
                 Shape::Other => 0,

@@ -9,6 +9,9 @@ use crate::addr::Addr;
 use crate::reloc::Class;
 use crate::reloc::{Recipe, Reloc, Value};
 
+/// Whether there is a quick way: its tables are not for every flash.
+pub(super) const QUICK: bool = cfg!(feature = "fast");
+
 #[cfg(feature = "link")]
 impl Reloc {
     /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.
@@ -18,7 +21,7 @@ impl Reloc {
         let Some(&word) = bytes.first_chunk::<8>() else { return false };
         let word = u64::from_le_bytes(word) as u32;
         let is_swapped = endian == Endian::Big;
-        recipe.takes(class) && recipe.fits(word, is_swapped) && recipe.apply(word, place, value).is_some()
+        QUICK && recipe.takes(class) && recipe.fits(word, is_swapped) && recipe.apply(word, place, value).is_some()
     }
 }
 
@@ -27,7 +30,9 @@ impl Section<'_> {
     #[inline]
     pub(super) fn patch_quickly(&mut self, offset: usize, reloc: Reloc, value: Value) -> bool {
         let recipe = reloc.recipe();
-        recipe.takes(value.class()) && apply(self.bytes, self.addr, offset, recipe, value.bits(), self.is_swapped())
+        QUICK
+            && recipe.takes(value.class())
+            && apply(self.bytes, self.addr, offset, recipe, value.bits(), self.is_swapped())
     }
 
     /// Whether `reloc` passes and all of it is ordinary.
@@ -36,7 +41,8 @@ impl Section<'_> {
         let recipe = reloc.recipe();
         let Some(&word) = self.bytes.get(offset..).and_then(<[u8]>::first_chunk::<8>) else { return false };
         let word = u64::from_le_bytes(word) as u32;
-        recipe.takes(value.class())
+        QUICK
+            && recipe.takes(value.class())
             && recipe.fits(word, self.is_swapped())
             && recipe.apply(word, self.addr.at(offset), value.bits()).is_some()
     }
@@ -58,7 +64,7 @@ impl Section<'_> {
         while let [fixup, rest @ ..] = fixups {
             let recipe = fixup.reloc().recipe();
             let (class, value) = fixup.given();
-            if !(recipe.takes(class) && apply(bytes, *addr, fixup.offset(), recipe, value, SWAPPED)) {
+            if !(QUICK && recipe.takes(class) && apply(bytes, *addr, fixup.offset(), recipe, value, SWAPPED)) {
                 Section { bytes, addr: *addr, endian: *endian }.patch_slowly(fixups, &mut first);
             }
             fixups = rest;

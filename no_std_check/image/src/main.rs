@@ -154,7 +154,7 @@ fn run<'data>(plan: &mut Plan<'_, 'data, Elf<'data>>, memory: &mut Memory, entry
 fn refuse_all() -> Result<(), &'static str> {
     static mut ROOM: [u8; 0x1_0000] = [0; 0x1_0000];
     // SAFETY: this function is called once.
-    let room = unsafe { &mut *(&raw mut ROOM) };
+    let room = unsafe { (&raw mut ROOM).as_mut() }.ok_or("no room")?;
     let mut memory = Memory::new().ok_or("no arena")?;
     let mut counts = [0; 5];
     for bad in Corpus(CORPUS) {

@@ -99,7 +99,7 @@ pub fn enable() {
         };
         IMAGE.set(index, page | attributes(prot));
         FAR_PAGES.set(index, page | attributes(Prot::Read));
-        MODULES.set(index, MODULES_BASE + index * PAGE | attributes(Prot::ReadWrite));
+        MODULES.set(index, (MODULES_BASE + index * PAGE) | attributes(Prot::ReadWrite));
     }
     let root = &raw const ROOT as u64;
     // Attribute 0 is write-back memory, attribute 1 a device.
