@@ -14,7 +14,7 @@ use aarch64_reloc::link::{
 use aarch64_reloc::patch::Section;
 use std::convert::Infallible;
 
-/// A link of `indirect.o`: text, then what is writable, each with its address; the indirect functions; all symbols; or why
+/// A link: text, then what is writable, each with its address; the indirect functions; all symbols; or why
 /// there is none.
 struct Linked {
     segments: Vec<(u64, Vec<u8>)>,
@@ -23,8 +23,12 @@ struct Linked {
 }
 
 fn link(policy: Policy, pins: &[Pin<'static>], slots: Option<usize>) -> Result<Linked, Vec<String>> {
-    let bytes = objects::read("bad/indirect.o");
-    let inputs = [Input { name: "indirect.o", object: Elf::parse(&bytes).unwrap() }];
+    link_of("indirect.o", policy, pins, slots)
+}
+
+fn link_of(file: &str, policy: Policy, pins: &[Pin<'static>], slots: Option<usize>) -> Result<Linked, Vec<String>> {
+    let bytes = objects::read(&format!("bad/{file}"));
+    let inputs = [Input { name: file, object: Elf::parse(&bytes).unwrap() }];
     let mut storage = Storage::new(measure(&inputs, pins.len()));
     let mut tables = storage.lend();
     if let Some(slots) = slots {
@@ -57,9 +61,9 @@ fn link(policy: Policy, pins: &[Pin<'static>], slots: Option<usize>) -> Result<L
         plan.indirect().map(|Indirect { name, resolver, slot }| (name.to_owned(), resolver.get(), slot.get()));
     let indirect = indirect.collect();
     let symbols = plan.symbols().map(|found| (found.symbol.name.to_owned(), found.addr.get())).collect();
-    let found = plan.find("chosen").unwrap();
+    let found = plan.find("main").unwrap();
     let linked = Linked { segments, indirect, symbols };
-    assert_eq!(found.get(), linked.symbol("chosen"));
+    assert_eq!(found.get(), linked.symbol("main"));
     Ok(linked)
 }
 
@@ -172,14 +176,39 @@ fn the_reader_tells_it_from_a_function() {
 }
 
 #[test]
+fn functions_initialise_places() {
+    let linked = link_of("funcinit.o", ALLOWED, &[], None).unwrap();
+    let [chosen, first, second] = &linked.indirect[..] else { panic!("{:?}", linked.indirect) };
+    // Its resolver may be called by theirs.
+    assert_eq!(chosen.0, "chosen");
+    let place = |name: &str, resolver: u64| (".slots".to_owned(), resolver, linked.symbol(name));
+    assert_eq!(*first, place("first", linked.symbol("resolve")));
+    assert_eq!(*second, place("second", linked.symbol("skipped") + 4));
+    // Nothing defines the resolver of the third.
+    assert_eq!(["first", "second", "third"].map(|name| linked.long(linked.symbol(name))), [0; 3]);
+}
+
+#[test]
+fn a_place_is_refused_where_nobody_calls() {
+    let says = |place: &str, of: &str| {
+        let why = "whose resolver nothing calls before the image runs";
+        format!("funcinit.o: {place}an indirect function, {why} (symbol '{of}')")
+    };
+    let lines = link_of("funcinit.o", Policy::ALL, &[], None).err().unwrap();
+    let places =
+        [(".slots+0x0: ", "resolve"), (".slots+0x8: ", "skipped"), (".slots+0x10: ", "absent"), ("", "chosen")];
+    assert_eq!(lines, places.map(|(place, of)| says(place, of)));
+}
+
+#[test]
 #[cfg(target_arch = "aarch64")]
 fn it_is_called_as_its_resolver_says() {
     use aarch64_reloc::load::Image;
     use aarch64_reloc::mem::Reservation;
-    let bytes = objects::read("bad/indirect.o");
     let reservation = Reservation::new(1 << 24).unwrap();
-    let inputs = [Input { name: "indirect.o", object: Elf::parse(&bytes).unwrap() }];
-    for landing_pads in [false, true] {
+    for (file, landing_pads) in [("indirect", false), ("indirect", true), ("funcinit", false)] {
+        let bytes = objects::read(&format!("bad/{file}.o"));
+        let inputs = [Input { name: file, object: Elf::parse(&bytes).unwrap() }];
         let options = Options { policy: Policy { landing_pads, ..Policy::ALL }, ..Options::default() };
         let report = &mut |failure: &Failure<'_>| panic!("{failure}");
         let image = Image::load(&reservation, &inputs, &options, &mut |_| None, report).unwrap();
@@ -202,9 +231,12 @@ mod emitted {
         if common::require("qemu-aarch64").is_none() {
             return;
         }
-        let Some(mut link) = objects::example() else { return };
-        let output = link.arg(objects::path("bad/indirect.o")).output().unwrap();
-        assert_eq!((output.status.code(), &*output.stderr), (Some(42), &b""[..]));
+        for object in ["bad/indirect.o", "bad/funcinit.o"] {
+            let Some(mut link) = objects::example() else { return };
+            let output = link.arg(objects::path(object)).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), &*stderr), (Some(42), ""), "{object}");
+        }
     }
 
     #[test]

@@ -310,13 +310,39 @@ mod refusals {
     fn every_kind_is_made_or_refused_with_its_reason() {
         for &reloc in Reloc::ALL {
             let why = match reloc.code() {
-                317 => "a function tells its value when the program starts",
                 580..=597 => "it is of a pointer that is signed when the program runs",
                 _ => continue,
             };
             let refused = lines(vec![one(insn::NOP, reloc, 0, undefined("far"))], &Setup::default());
             let line = format!("one.o: .text+0x0: {} is not supported: {why} (symbol 'far')", reloc.name());
             assert_eq!(refused, [line]);
+        }
+    }
+
+    #[test]
+    fn a_place_that_a_function_initialises_is_writable_and_aligned() {
+        let setup = Setup { policy: Policy { resolvers: true, ..Policy::ALL }, ..Setup::default() };
+        let refuse = |prot, content, offset, at| {
+            let mut object = Made::default();
+            let data = object.add(".place", prot, content);
+            let symbol = absolute("resolve", at)(&mut object);
+            object.relocate(data, offset, Reloc::FUNCINIT64, symbol, 0);
+            lines(vec![object], &setup)
+        };
+        let bytes = Content::Bytes(&[0; 24]);
+        let says = |offset: u64, why: &str| [format!("one.o: .place+{offset:#x}: {why} (symbol 'resolve')")];
+        let writable = "the place is initialised when the image starts, and not in writable memory";
+        for prot in [Prot::Read, Prot::ReadExec] {
+            assert_eq!(refuse(prot, bytes, 8, TEXT), says(8, writable));
+        }
+        let null = "the resolver is at address 0, which means that there is none";
+        assert_eq!(refuse(Prot::ReadWrite, bytes, 8, 0), says(8, null));
+        for (content, offset, why) in
+            [(bytes, 4, "is not a multiple of 8"), (bytes, 24, "outside"), (Content::Zeros(24), 8, "outside")]
+        {
+            let refused = refuse(Prot::ReadWrite, content, offset, TEXT);
+            assert!(refused.len() == 1 && refused[0].contains("R_AARCH64_FUNCINIT64"), "{refused:?}");
+            assert!(refused[0].contains(why), "{refused:?}");
         }
     }
 

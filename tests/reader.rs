@@ -452,10 +452,10 @@ const OBJECT: &[Case] = &[
         "symbol 3: malformed: the name is not in the string table, or not UTF-8",
     ),
     (
-        |f| f.rename(2, 0x1_0001),
+        |f| f.rename(2, 0x4001),
         Part::Symbol(2),
-        Unsupported("a name of more than 64 KiB"),
-        "symbol 2: not supported: a name of more than 64 KiB",
+        Unsupported("a name of more than 16 KiB"),
+        "symbol 2: not supported: a name of more than 16 KiB",
     ),
     (
         |f| {

@@ -7,6 +7,7 @@ use aarch64_reloc::link::{
     Symbol,
 };
 use aarch64_reloc::patch::Endian;
+use aarch64_reloc::reloc::Reloc;
 use object::elf;
 
 /// `start.s`, assembled by `start.sh`: makes the block of thread-local storage, has the resolvers of indirect functions fill
@@ -47,13 +48,28 @@ impl<'data> Start<'data> {
     }
 }
 
-/// As many zeros as there are bytes in relocations for all indirect functions of `inputs`.
+/// As many zeros as there are bytes in relocations for all indirect functions of `inputs`, and for all places that functions
+/// initialise.
 pub fn room<'data, O: Object<'data>>(inputs: &[Input<'data, O>]) -> Vec<u8> {
     let is_indirect = |symbol: &Symbol<'_>| matches!(symbol.definition, Definition::Indirect { .. });
     let symbols = inputs.iter().flat_map(|Input { object, .. }| {
         (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok()).filter(is_indirect)
     });
-    vec![0; RELA * symbols.count()]
+    vec![0; RELA * (symbols.count() + initialised(inputs))]
+}
+
+/// How many places of `inputs` functions initialise.
+fn initialised<'data, O: Object<'data>>(inputs: &[Input<'data, O>]) -> usize {
+    let mut places = 0;
+    for Input { object, .. } in inputs {
+        for index in 0..object.section_count() {
+            let Ok(Section { kind: Kind::Relocations { count, .. }, .. }) = object.section(index) else { continue };
+            object.for_each_relocation(index, count, &mut |relocation| {
+                places += usize::from(relocation.is_ok_and(|relocation| relocation.reloc == Reloc::FUNCINIT64));
+            });
+        }
+    }
+    places
 }
 
 /// The symbol `name` of the start routine's object, which is the last of a plan.

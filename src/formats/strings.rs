@@ -3,9 +3,9 @@
 use crate::link::Problem;
 
 /// The longest name of a symbol or section, in bytes. Names can lie on top of each other in a file, so that without a bound
-/// all names of a small one could together be as long as its size squared. Compilers shorten names long before: those of C++
-/// templates have some thousand bytes.
-pub(super) const LONGEST_NAME: usize = 64 * 1024;
+/// all names of a small one could together be as long as its size squared; with it they are some hundred times its size at the
+/// most, for a symbol takes 24 bytes. Mangled names of C++ templates, the longest there are, have some thousand bytes.
+pub(super) const LONGEST_NAME: usize = 16 * 1024;
 
 /// A string table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ impl<'data> Strings<'data> {
         let window = rest.get(..=LONGEST_NAME);
         let name = match (until_nul(window.unwrap_or(rest)), window) {
             (Some(name), _) => name,
-            (None, Some(_)) => return Err(Problem::Unsupported("a name of more than 64 KiB")),
+            (None, Some(_)) => return Err(Problem::Unsupported("a name of more than 16 KiB")),
             (None, None) => return Err(malformed),
         };
         let start = offset as usize;

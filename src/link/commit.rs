@@ -3,11 +3,13 @@
 //! Nothing is decided any more: bytes are copied, the ledgers written, and each run of fixups is applied to its section.
 
 use super::error::CommitError;
+use super::indirect;
 use super::object::{Content, Object, Section};
 use super::plan::Plan;
 use super::tables::{Output, Run};
 use crate::addr::Addr;
 use crate::patch::{self, Fixup, PatchError};
+use crate::reloc::Reloc;
 use core::slice;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
@@ -146,6 +148,11 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let written = section.patch_all(self.fixups_of(run)).map_err(|failures| failures.first());
             if let Err(Some(error)) = written {
                 result = result.and(Err(error));
+            }
+            let is_initialised = |fixup: &&Fixup| self.has_initialised && fixup.reloc() == Reloc::FUNCINIT64;
+            for fixup in self.fixups_of(run).iter().filter(is_initialised) {
+                let cleared = section.patch(fixup.offset() as usize, fixup.reloc(), indirect::written(fixup));
+                result = result.and(cleared);
             }
         }
         result

@@ -74,8 +74,12 @@ pub enum Cause<'a> {
     Misaligned(Misaligned),
     /// `R_AARCH64_PATCHINST` refers to a symbol that is an address.
     NotAbsolute,
-    /// An indirect function, whose resolver nothing calls before the image runs.
+    /// An indirect function, or a place that a function initialises, whose resolver nothing calls before the image runs.
     NoResolver,
+    /// `R_AARCH64_FUNCINIT64` is of a place that is not in writable memory, or in what the block of every thread begins as.
+    NotWritable,
+    /// The resolver of `R_AARCH64_FUNCINIT64` is at address 0, which means that there is none.
+    NullResolver,
     /// An indirect function, and the policy does not allow the veneer that it needs.
     NoIndirect,
     /// The veneer of an indirect function could not be had.
@@ -259,6 +263,10 @@ impl fmt::Display for Cause<'_> {
             Self::NotLoaded => write!(f, "the target is in a section that is not loaded"),
             Self::Misaligned(error) => write!(f, "{error}"),
             Self::NoResolver => write!(f, "an indirect function, whose resolver nothing calls before the image runs"),
+            Self::NotWritable => {
+                write!(f, "the place is initialised when the image starts, and not in writable memory")
+            }
+            Self::NullResolver => write!(f, "the resolver is at address 0, which means that there is none"),
             Self::NoIndirect => write!(f, "an indirect function needs a veneer, which the policy does not allow"),
             Self::Veneer(error) => write!(f, "{error}"),
             Self::NoSection => write!(f, "the target is in no section to measure from"),

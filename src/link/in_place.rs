@@ -8,13 +8,13 @@
 //! As long as there is a plan it reads the object, so that nothing can be written there: what is to be changed is noted down, and
 //! patched once the plan is gone.
 
-use super::Report;
 use super::error::{Cause, CommitError, Failure, Fatal};
 use super::layout::Layout;
 use super::object::{Content, Object, Section};
 use super::order::{self, array_of};
 use super::plan::Plan;
 use super::tables::{IN_PLACE, Output};
+use super::{Report, indirect};
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::patch::{self, Fixup};
@@ -80,7 +80,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 }
                 let offset = u32::try_from(distance).map_err(|_| CommitError::Beyond(place))?;
                 if let Some(free) = fixups.get_mut(count) {
-                    *free = Fixup::new(offset, fixup.reloc(), fixup.value());
+                    *free = Fixup::new(offset, fixup.reloc(), indirect::written(fixup));
                 }
                 count += 1;
             }

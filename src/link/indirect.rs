@@ -6,29 +6,38 @@
 //! ```
 //!
 //! Until whoever runs the image has called the resolver, the slot holds zero.
+//!
+//! A place that a function initialises (`R_AARCH64_FUNCINIT64`) is such a slot without a veneer, and `S + A` its resolver. The
+//! fixup of the place keeps that, and what is written is zero. A weak symbol that nothing defines is no resolver: the place
+//! stays zero, and nothing is called. The ABI has no word for that; a weak reference to nothing is zero elsewhere.
 
 use super::bases;
 use super::error::{Cause, Failure};
+use super::layout::Layout;
 use super::object::{Definition, Object};
 use super::plan::Plan;
 use super::policy::Policy;
-use super::route::Router;
+use super::route::{Reference, Router, refers_to_nothing};
 use super::scan::Counts;
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, State, Target};
+use super::tables::{First, Output, State, Target};
 use super::{Input, Report};
 use crate::addr::Addr;
+use crate::arena::Prot;
 use crate::got::{Kind, Symbol};
+use crate::patch::Fixup;
+use crate::reloc::{Reloc, Value};
 use crate::veneer::{Callee, Veneer};
 
-/// An indirect function of a plan.
+/// An indirect function of a plan, or a place that a function initialises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Indirect<'data> {
-    /// Its name.
+    /// Its name; of a place, that of the output section it is in.
     pub name: &'data str,
-    /// Takes what the platform gives a resolver, and answers with the address of the function.
+    /// Takes what the platform gives a resolver, and answers with the address of the function, or with what the place is to
+    /// hold.
     pub resolver: Addr,
-    /// Eight bytes that are to hold that address before the image runs.
+    /// Eight bytes, writable and aligned, that are to hold the answer before the image runs.
     pub slot: Addr,
 }
 
@@ -126,16 +135,58 @@ pub(super) fn resolver<'data, O: Object<'data>>(inputs: &[Input<'data, O>], targ
     }
 }
 
+/// Refuses a place that a function initialises where no one does so, or where none can.
+pub(super) fn check_place(
+    reference: &Reference<'_>,
+    layout: &Layout<'_, '_>,
+    policy: Policy,
+) -> Result<(), Cause<'static>> {
+    if !policy.resolvers {
+        return Err(Cause::NoResolver);
+    }
+    let is_writable = |(output, _): (&Output<'_>, u64)| output.prot == Prot::ReadWrite && !output.is_thread_local;
+    layout.section(reference.section).filter(|&found| is_writable(found)).map(|_| ()).ok_or(Cause::NotWritable)
+}
+
+/// The resolver of a place that a function initialises; 0 where there is none.
+pub(super) fn resolver_of(reference: &Reference<'_>) -> Result<Addr, Cause<'static>> {
+    let &Reference { reloc, target, addr, addend, .. } = reference;
+    if refers_to_nothing(reloc, target) {
+        return Ok(Addr::new(0));
+    }
+    Some(addr.plus(addend)).filter(|resolver| resolver.get() != 0).ok_or(Cause::NullResolver)
+}
+
+/// What is written for `fixup` before the image runs.
+pub(super) fn written(fixup: &Fixup) -> Value {
+    if fixup.reloc() == Reloc::FUNCINIT64 { Addr::new(0).into() } else { fixup.value() }
+}
+
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
-    /// The indirect functions. Before the image runs, each resolver is to be called once, and its slot to hold the answer.
+    /// The indirect functions, and then the places that functions initialise, whose resolvers may call those. Before the image
+    /// runs, each resolver is to be called once, in this order, and its slot to hold the answer.
     pub fn indirect(&self) -> impl Iterator<Item = Indirect<'data>> {
         let targets = self.symbols.targets();
         let own = (0..).zip(targets).filter(|&(number, target)| is_own(number as usize, target));
-        own.filter_map(move |(number, target)| {
+        let functions = own.filter_map(move |(number, target)| {
             let slot = self.router.got.get(key(number), Kind::Gdat)?.addr();
             let start = self.layout.section_addr(target.section)?;
             let resolver = start.plus(resolver(self.inputs, target)?.cast_signed());
             Some(Indirect { name: target_name(self.inputs, targets, number), resolver, slot })
+        });
+        functions.chain(self.initialised())
+    }
+
+    fn initialised(&self) -> impl Iterator<Item = Indirect<'data>> {
+        let runs = self.has_initialised.then(|| self.runs()).into_iter().flatten();
+        runs.flat_map(|(start, run)| {
+            let name = self.layout.section(run.of).map_or("", |(output, _)| output.name);
+            self.fixups_of(run).iter().filter_map(move |fixup| match fixup.value() {
+                Value::Addr(resolver) if fixup.reloc() == Reloc::FUNCINIT64 && resolver.get() != 0 => {
+                    Some(Indirect { name, resolver, slot: start.at(fixup.offset()) })
+                }
+                _ => None,
+            })
         })
     }
 }

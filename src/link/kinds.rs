@@ -30,7 +30,8 @@ pub(super) struct Facts {
 impl Facts {
     const fn of(reloc: Reloc) -> Self {
         let is_thread_local = Access::of(reloc).is_some();
-        let is_ours = unsupported(reloc).is_none() && !is_thread_local && !matches!(reloc, Reloc::PATCHINST);
+        let is_special = matches!(reloc, Reloc::PATCHINST | Reloc::FUNCINIT64);
+        let is_ours = unsupported(reloc).is_none() && !is_thread_local && !is_special;
         let is_paged_without_check = matches!(reloc, Reloc::ADR_PREL_PG_HI21_NC);
         let is_slot = matches!(reloc.takes(), Class::Slot) && !matches!(reloc, Reloc::GOTPCREL32);
         let reach = reloc.reach();
@@ -70,7 +71,6 @@ pub(super) fn facts(reloc: Reloc) -> &'static Facts {
 /// Why the linker does not make what the relocation refers to; `None` where it does.
 pub(super) const fn unsupported(reloc: Reloc) -> Option<&'static str> {
     match reloc.code() {
-        317 => Some("a function tells its value when the program starts"),
         580..=597 => Some("it is of a pointer that is signed when the program runs"),
         _ => None,
     }

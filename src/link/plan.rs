@@ -16,7 +16,7 @@ use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::{Endian, Fixup, PatchError};
-use crate::reloc::{Class, Reason, Value};
+use crate::reloc::{Class, Reason, Reloc, Value};
 use crate::veneer::{Purpose, VeneerError};
 
 /// Objects linked in thought: every address is known, every relocation fits.
@@ -36,6 +36,8 @@ pub struct Plan<'t, 'data, O> {
     pub(super) slots: usize,
     pub(super) pins: usize,
     pub(super) summary: Summary,
+    /// Some places are initialised by functions.
+    pub(super) has_initialised: bool,
 }
 
 impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
@@ -125,7 +127,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, options.pins.len(), tables.fixups);
         let summary = Summary::default();
-        let mut plan = Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary };
+        let has_initialised = false;
+        let mut plan =
+            Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
@@ -208,7 +212,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     /// What any relocation is given; reports why, where it is nothing.
     #[inline(never)]
     fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
-        let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
+        let Self { inputs, firsts, symbols, layout, router, summary, has_initialised, .. } = self;
         let reference = site.reference(symbols, layout).ok()?;
         // What reads text that is not to be read was reported.
         if router.policy.execute_only && reads_text(&reference, layout) {
@@ -221,6 +225,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         match (action, fixup) {
             (Ok(action), Ok(fixup)) => {
                 summary.rungs.count(facts, action);
+                *has_initialised |= reloc == Reloc::FUNCINIT64;
                 if has_own_slot {
                     symbols.note_slot(number, action, router);
                 }

@@ -27,7 +27,7 @@ pub struct Policy {
     /// a literal load from text, or data in text that a relocation writes, is an error.
     pub execute_only: bool,
     /// Whoever runs the image first calls the resolvers of its [indirect functions](super::Plan::indirect), which need
-    /// veneers that may change x16. Else they are an error.
+    /// veneers that may change x16, and of the places that functions initialise. Else they are an error.
     pub resolvers: bool,
     /// The image runs on a Cortex-A53 with erratum 843419: an `ADRP` in the last two words of a page, followed by what makes it
     /// go wrong, becomes an `ADR`, or goes through a detour.

@@ -1,6 +1,5 @@
 //! What a relocation of an object is given: the target itself, a slot of the GOT, or what stands in an island.
 
-use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
 use super::kinds::{Base, Facts, got_offset};
@@ -8,6 +7,7 @@ use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
 use super::tls::{Access, Threads};
+use super::{bases, indirect};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
@@ -128,6 +128,9 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, facts, place, target, addend, .. } = *reference;
+        if reloc == Reloc::FUNCINIT64 {
+            return Ok(Action::Patch(Value::Addr(indirect::resolver_of(reference)?)));
+        }
         if !reference.is_measured && refers_to_nothing(reloc, target) {
             return match to_nothing(reference, raw) {
                 Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),

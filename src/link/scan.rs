@@ -10,7 +10,7 @@ use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
 use super::tables::{First, Placed, State, Target};
 use super::walk::{Site, Table};
-use super::{Input, Report, erratum};
+use super::{Input, Report, erratum, indirect};
 use crate::addr::Addr;
 use crate::arena::{Prot, Reach};
 use crate::got::Kind;
@@ -129,6 +129,9 @@ impl Scan<'_, '_> {
         let Reference { reloc, facts, number, target, addend, .. } = *reference;
         if self.policy.execute_only && reads_text(reference, layout) {
             return Err(Cause::ReadsText(reloc));
+        }
+        if reloc == Reloc::FUNCINIT64 {
+            indirect::check_place(reference, layout, self.policy)?;
         }
         if through_slot(facts, target, addend, self.policy) {
             return Ok(Wants {

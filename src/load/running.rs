@@ -48,7 +48,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// This is no AArch64 machine, or an initialiser is not in the image's text; nothing but resolvers has run then, and the
+    /// This is no AArch64 machine, or a resolver or an initialiser is not in the image's text; nothing but resolvers has run then, and the
     /// image is gone.
     ///
     /// # Safety
@@ -93,7 +93,7 @@ impl Image {
             let resolve: Resolver = unsafe { self.function(resolver) }?;
             // SAFETY: the caller vouches for it; it is given what the C library gives.
             let found = unsafe { resolve(hwcap | Features::GIVEN, &raw const features) };
-            // SAFETY: the slot is of the GOT, for this very address.
+            // SAFETY: the slot is of the GOT, or a place of an object, for this very answer.
             unsafe { self.store(slot, found) }?;
         }
         Ok(())

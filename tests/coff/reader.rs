@@ -155,13 +155,13 @@ const OBJECT: &[Case] = &[
     ),
     (
         |f| {
-            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x1_0010);
+            let (names, len) = (f.get(0, head::SYMBOLS_AT) + 18 * f.get(0, head::SYMBOLS), 0x4010);
             f.0.truncate(names + 4);
             f.0.resize(names + len, b'n');
             f.set(names, 0..4, len as u64);
         },
         Part::Section(4),
-        Unsupported("a name of more than 64 KiB"),
+        Unsupported("a name of more than 16 KiB"),
     ),
     (
         |f| {

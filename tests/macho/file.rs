@@ -131,7 +131,8 @@ impl File {
         self.put(at + 4, entry.symbol | bits | u32::from(entry.kind) << 28, 4);
     }
 
-    fn symtab(&self) -> usize {
+    /// Where the command LC_SYMTAB stands: `symtab_command` of `<mach-o/loader.h>`.
+    pub fn symtab(&self) -> usize {
         self.commands(2)[0]
     }
 

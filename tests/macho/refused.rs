@@ -223,6 +223,20 @@ fn indices() {
     assert_eq!(object.member(1, 0).map_err(line), Err("section 1: no such index".to_owned()));
 }
 
+/// Has `_data` one byte more of a name than there may be, behind all others in a table at the end of the file.
+fn rename_long(file: &mut File) {
+    let symtab = file.symtab();
+    let (names, len) = (file.u32(symtab + 16) as usize, file.u32(symtab + 20) as usize);
+    let moved = file.bytes.len();
+    file.bytes.extend_from_within(names..names + len);
+    file.bytes.resize(moved + len + 0x4001, b'n');
+    file.bytes.push(0);
+    let symbol = file.symbol("_data");
+    file.put(file.symbol_at(symbol), len as u64, 4);
+    file.put(symtab + 16, moved as u64, 4);
+    file.put(symtab + 20, (file.bytes.len() - moved) as u64, 4);
+}
+
 #[test]
 fn symbols() {
     // n_strx, n_type, n_sect, n_desc, n_value
@@ -238,6 +252,7 @@ fn symbols() {
     refused(symbol("_data", 8, 0), "malformed: its address is not in its section");
     refused(symbol("_data", 10, 1), "malformed: its address is not in its section");
     refused(symbol("_data", 3, 1), "malformed: the name is not in the string table, or not UTF-8");
+    refused(rename_long, "not supported: a name of more than 16 KiB");
 }
 
 #[test]

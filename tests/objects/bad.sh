@@ -206,6 +206,56 @@ main:
 spoken:
     .xword chosen
 S
+# Answers 42 if functions have initialised `first` and `second`, and nothing `third`. No assembler here knows the relocation
+# R_AARCH64_FUNCINIT64 (317): those of `.slots` are assembled as R_AARCH64_ABS64, and their types (ELF64_R_TYPE, the low half of
+# r_info, 8 bytes into each of 24) overwritten.
+aarch64 funcinit <<'S'
+    .globl main, resolve, skipped
+    .weak absent
+    .type main, %function
+    .type answer, %function
+    .type chosen, %gnu_indirect_function
+answer:
+    mov x0, #2
+    ret
+chosen:
+    adr x0, answer
+    ret
+resolve:
+    // As of `indirect` above; and it calls an indirect function.
+    ldr x2, [x1]
+    cmp x2, #24
+    b.ne 1f
+    tbz x0, #62, 1f
+    stp x29, x30, [sp, #-16]!
+    bl chosen
+    add x0, x0, #20
+    ldp x29, x30, [sp], #16
+    ret
+1:  mov x0, #0
+    ret
+skipped:
+    brk #1
+    mov x0, #20
+    ret
+main:
+    adrp x3, first
+    add x3, x3, :lo12:first
+    ldp x0, x1, [x3]
+    ldr x2, [x3, #16]
+    add x0, x0, x1
+    add x0, x0, x2
+    ret
+    .section .slots, "aw", %progbits
+    .p2align 3
+first:  .xword resolve
+second: .xword skipped + 4
+third:  .xword absent + 4
+S
+at=$(readelf -SW funcinit.o | sed -n 's/.* \.rela\.slots *RELA *[0-9a-f]* \([0-9a-f]*\) .*/\1/p')
+for index in 0 1 2; do
+    printf '\075\001\000\000' | dd of=funcinit.o bs=1 seek=$((0x$at + 24 * index + 8)) conv=notrunc status=none
+done
 aarch64 crel -Wa,--crel,--allow-experimental-crel <<'S'
     bl main
 S
