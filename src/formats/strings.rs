@@ -3,8 +3,9 @@
 use crate::link::Problem;
 
 /// The longest name of a symbol or section, in bytes. Names can lie on top of each other in a file, so that without a bound
-/// all names of a small one could together be as long as its size squared; with it they are some hundred times its size at the
-/// most, for a symbol takes 24 bytes. Mangled names of C++ templates, the longest there are, have some thousand bytes.
+/// all names of a small one could together be as long as its size squared; with it, and 24 bytes for each symbol of ELF, they are
+/// under 700 times its size. Mangled names of C++ templates, the longest there are, have some thousand bytes, and hardly ever
+/// more than this.
 pub(super) const LONGEST_NAME: usize = 16 * 1024;
 
 /// A string table.

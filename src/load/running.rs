@@ -48,8 +48,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// This is no AArch64 machine, or a resolver or an initialiser is not in the image's text; nothing but resolvers has run then, and the
-    /// image is gone.
+    /// This is no AArch64 machine, or a resolver or an initialiser is not in the image's text; nothing but resolvers has run
+    /// then, and the image is gone.
     ///
     /// # Safety
     ///
