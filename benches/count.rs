@@ -1,7 +1,14 @@
 //! Workloads whose instructions are counted: `count.sh` runs each under callgrind. Without a name, all are run, and checked.
 
+#[path = "common/arena.rs"]
+mod arena;
 mod common;
+#[path = "link/synthetic.rs"]
+mod synthetic;
 
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::got::{Entry, Got, Symbol};
+use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, each, measure};
 use aarch64_reloc::{Addr, Reloc, Section};
 use common::appliers::Applier;
 use common::{MIX, Order, REAL, Share, TEXT, batch, holds};
@@ -30,6 +37,13 @@ const WORKLOADS: &[Workload] = &[
     ("patch_run/ABS64", COUNT, patch_run),
     ("patch/CALL26", COUNT, |count| apply(&MIX[..1], count, |_, fixups| Some(Applier::patch(fixups)))),
     ("patch/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch(fixups)))),
+    ("arena/packed/0", COUNT, |count| alloc_free(arena::filled(0).0, count)),
+    ("arena/packed/10000", COUNT, |count| alloc_free(arena::filled(10_000).0, count)),
+    ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
+    ("link/one", COUNT, |count| link(count, 1)),
+    ("link/500", COUNT, |count| link(count, 500)),
+    ("slot_for/1000", COUNT, |count| slots(1_000, count)),
+    ("slot_for/100000", COUNT, |count| slots(100_000, count)),
     ("floor/records-read/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::reads(fixups)))),
     ("floor/places-touched/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::touches(fixups)))),
     ("peer/JITLink/mix", COUNT, |count| apply(MIX, count, Applier::jitlink)),
@@ -58,6 +72,56 @@ fn patch_run(count: usize) {
         Section::new(black_box(&mut text), TEXT).patch_run(0, Reloc::ABS64, black_box(&targets)).unwrap();
     });
     assert!(holds(&mut text, &fixups));
+}
+
+/// A segment of up to 1 MiB comes and goes.
+fn alloc_free(mut arena: arena::Arena<Vec<arena::Block>>, count: usize) {
+    let free = arena.free_bytes();
+    counted(&mut || arena::alloc_free(black_box(&mut arena), count));
+    assert_eq!(arena.free_bytes(), free);
+}
+
+/// The slot of a symbol that has one.
+fn slots(symbols: u64, count: usize) {
+    let mut got = Got::new(vec![Entry::default(); symbols as usize], TEXT).unwrap();
+    let symbol = |index: u64| Symbol::new((index % symbols).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    (0..symbols).for_each(|index| _ = got.slot_for(symbol(index), TEXT).unwrap());
+    counted(&mut || {
+        for index in 0..count as u64 {
+            black_box(got.slot_for(black_box(symbol(index * 7919)), TEXT).unwrap());
+        }
+    });
+    assert_eq!(got.len() as u64, symbols);
+}
+
+/// A whole object, from its bytes to the image.
+fn link(relocations: usize, sections: usize) {
+    let bytes = synthetic::object(relocations, sections);
+    let mut image = vec![0; relocations * 16];
+    let mut linked = 0;
+    counted(&mut || {
+        let inputs = [Input { name: "synthetic.o", object: Elf::parse(black_box(&bytes)).unwrap() }];
+        let mut storage = Storage::new(measure(&inputs, 0));
+        let mut next = TEXT;
+        let place = |request: &Request| {
+            let addr = next.align_up(request.align.max(1 << 16));
+            next = addr.plus(request.size as i64);
+            Ok::<_, ()>(addr)
+        };
+        let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+        let options = Options::default();
+        let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, each(place), report).unwrap();
+        let mut rest = &mut image[..];
+        let mut memory = Vec::new();
+        for segment in plan.segments() {
+            let (bytes, others) = core::mem::take(&mut rest).split_at_mut(segment.size() as usize);
+            memory.push(Section::new(bytes, segment.addr()));
+            rest = others;
+        }
+        plan.commit(&mut memory).unwrap();
+        linked = plan.summary().relocations;
+    });
+    assert_eq!(linked, relocations);
 }
 
 fn main() {

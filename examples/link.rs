@@ -20,8 +20,8 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Definition, Failure, Input, Needs, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation, Request,
-    Section, Storage, Symbol, Tls, measure,
+    self, Binding, Definition, Failure, Input, Needs, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation,
+    Request, Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -139,7 +139,7 @@ impl<'a> Job<'a> {
         let mut lines = Vec::new();
         let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
         let resolve = &mut |name: &str| self.defined(name).or_else(|| resolve(name));
-        let mut plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
+        let plan = match Plan::new(&inputs, &options, storage.lend(), resolve, place, report) {
             Ok(plan) => plan,
             Err(Refused::Failures(_)) => return Err(lines.join("\n").into()),
             Err(error) => return Err(error.to_string().into()),
@@ -152,7 +152,7 @@ impl<'a> Job<'a> {
         if entry.is_some() && start.is_none() {
             return Err(format!("the entry {} is not defined", self.entry).into());
         }
-        let bytes = emit::executable(&mut plan, start, self.options.emit_relocs)?;
+        let bytes = emit::executable(&plan, start, self.options.emit_relocs)?;
         if !self.options.map && !self.options.needs {
             run::tell(&plan.summary());
         }
@@ -204,6 +204,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
 
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         self.get().symbol(index)
+    }
+
+    fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        self.get().definition(index)
     }
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {

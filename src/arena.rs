@@ -133,8 +133,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
         let run = self.find(segment)?;
         self.blocks.edit(run, |b| b.state = State::Free);
-        let run = self.bins.join(&mut self.blocks, run);
-        self.bins.insert(&mut self.blocks, run);
+        self.bins.add(&mut self.blocks, run);
         self.free += segment.len();
         Ok(())
     }
@@ -171,8 +170,10 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     }
 
     fn carve(&mut self, run: u32, skip: u64, pages: u64, prot: Prot) -> Result<Segment, ArenaError> {
-        let held = self.bins.carve(&mut self.blocks, run, skip, pages).ok_or(self.blocks.exhausted())?;
-        Ok(self.hold(held, prot))
+        match self.bins.carve(&mut self.blocks, run, skip, pages) {
+            Some(held) => Ok(self.hold(held, prot)),
+            None => Err(self.blocks.exhausted()),
+        }
     }
 
     /// Hands out the run `run`, which is in no heap any more.

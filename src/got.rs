@@ -243,7 +243,7 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
 
     /// The symbol whose entry begins at `slot`.
     pub fn symbol_of(&self, slot: Slot) -> Option<Symbol> {
-        let unit = u32::try_from(self.offset_of(slot) / SLOT as i64).ok()?;
+        let unit = self.unit_of(slot)?;
         let record = self.slots.get(unit).filter(|record| record.state() == State::First)?;
         (self.slot(unit) == slot).then_some(Symbol(record.key().id))
     }
@@ -271,11 +271,17 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         })
     }
 
+    /// The number of a slot of this table.
+    pub(crate) fn unit_of(&self, slot: Slot) -> Option<u32> {
+        u32::try_from(self.offset_of(slot) / SLOT as i64).ok()
+    }
+
     fn word(&self, unit: u32) -> u64 {
         self.slots.get(unit).map_or(0, Entry::value)
     }
 
-    fn slot(&self, unit: u32) -> Slot {
+    /// The slot numbered `unit`, from 0 on, whether or not it is in use.
+    pub(crate) fn slot(&self, unit: u32) -> Slot {
         Slot::new(self.base.plus(i64::from(unit) * SLOT as i64))
     }
 }

@@ -13,7 +13,6 @@ mod emitted;
 mod erratum;
 mod error;
 mod groups;
-mod hash;
 mod in_place;
 mod indirect;
 mod isles;

@@ -92,7 +92,7 @@ impl Image {
         let inputs = atexit::beside(inputs);
         let options = &Options { policy: Policy { resolvers: true, ..options.policy }, ..*options };
         let mut storage = Storage::new(measure(&inputs, options.pins.len()));
-        let mut plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
+        let plan = Plan::new(&inputs, options, storage.lend(), resolve, place, report).map_err(LoadError::Plan)?;
         if plan.endian() != HOST {
             return Err(LoadError::ForeignEndian(plan.endian()));
         }

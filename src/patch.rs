@@ -114,6 +114,12 @@ impl<'a> Section<'a> {
         Self { bytes: self.bytes.get_mut(..len).unwrap_or_default(), ..self }
     }
 
+    /// The same bytes from `offset` on, for a while.
+    #[cfg(feature = "link")]
+    pub(crate) fn part(&mut self, offset: usize) -> Option<Section<'_>> {
+        Some(Section { bytes: self.bytes.get_mut(offset..)?, addr: self.addr.at(offset), endian: self.endian })
+    }
+
     /// The bytes as they are now.
     pub fn bytes(&self) -> &[u8] {
         self.bytes

@@ -102,7 +102,7 @@ fn link(program: &Program, layout: &mut Layout, policy: Policy) -> Result<(Image
         }))
     });
     let options = Options { pins: &pins, policy, ..Options::default() };
-    let Ok(mut plan) = Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report) else {
+    let Ok(plan) = Plan::new(&inputs, &options, storage.lend(), &mut resolve, place, report) else {
         return Err(refusals);
     };
     assert!(refusals.is_empty());

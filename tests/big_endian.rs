@@ -64,7 +64,7 @@ fn link(files: &[&[u8]]) -> Result<(Endian, Written), Vec<String>> {
         Ok::<_, Infallible>(Addr::new(next))
     });
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
-    let mut plan = match Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report) {
+    let plan = match Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report) {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
             assert_eq!(count, lines.len());

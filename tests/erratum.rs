@@ -356,4 +356,31 @@ fn what_cannot_be_mended_is_refused_by_its_name() {
     assert_eq!(status, Some(1));
     assert!(errors.lines().count() == 1 && errors.contains(refusal) && errors.contains(".text+0xffc"), "{errors}");
     assert_eq!(link("data", &bare("data"), &[]), (Some(0), String::new()));
+    // A relocation that gives no page gives none.
+    let (status, errors) = link("none", &(bare("code") + ".reloc .text+0xffc, R_AARCH64_NONE\n"), &[]);
+    assert_eq!(status, Some(1));
+    assert!(errors.lines().count() == 1 && errors.contains(refusal), "{errors}");
+
+    // More than are looked for at once, in two sections: code, data and what has a relocation in turn.
+    let mut source = String::from(".globl _start\n_start:\n");
+    let mut expected = Vec::new();
+    for section in [".text", ".text.more"] {
+        writeln!(source, ".section {section},\"ax\"\n.p2align 12").unwrap();
+        for page in 0..200 {
+            let place = page * 0x1000 + 0xffc;
+            writeln!(source, ".org {place:#x}").unwrap();
+            source += match page % 3 {
+                0 => ".inst 0x90000003, 0xf9400041, 0xf9400061\n",
+                1 => ".word 0x90000003, 0xf9400041, 0xf9400061\n",
+                _ => "adrp x3, word\nldr x1, [x2]\nldr x1, [x3, :lo12:word]\n",
+            };
+            expected.extend((page % 3 == 0).then(|| format!("{section}+{place:#x}")));
+        }
+    }
+    let (status, errors) = link("many", &(source + ".data\n.p2align 3\nword: .xword 5\n"), &[]);
+    assert_eq!(status, Some(1));
+    assert_eq!(errors.lines().count(), expected.len(), "{errors}");
+    for (line, place) in errors.lines().zip(expected) {
+        assert!(line.contains(&format!("{place}:")) && line.contains(refusal), "{line}, {place}");
+    }
 }

@@ -42,7 +42,7 @@ fn link(policy: Policy, pins: &[Pin<'static>], slots: Option<usize>) -> Result<L
     let mut lines = Vec::new();
     let report = &mut |failure: &Failure<'_>| lines.push(failure.to_string());
     let options = Options { pins, policy, ..Options::default() };
-    let mut plan = match Plan::new(&inputs, &options, tables, &mut |_| None, place, report) {
+    let plan = match Plan::new(&inputs, &options, tables, &mut |_| None, place, report) {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
             assert_eq!(count, lines.len());

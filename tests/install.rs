@@ -174,7 +174,7 @@ fn link_in_place(ram: &mut [u8], object: &[u8], shift: i64) -> (Addr, Vec<(Addr,
     let rest_addr = Addr::new(rest.as_ptr().addr() as u64).plus(shift);
     let mut fixups = [Fixup::new(0, Reloc::NONE, Addr::new(0)); 256];
     let options = Options { in_place: Some(shift), ..Options::default() };
-    let (main, emitted, count) = planned(own, rest_addr, &options, |mut plan| {
+    let (main, emitted, count) = planned(own, rest_addr, &options, |plan| {
         let mut rest = Some(Section::new(rest, rest_addr));
         let mut memory = Vec::new();
         for segment in plan.segments() {

@@ -5,7 +5,7 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Selection, Take};
-use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, Summary, each, measure};
+use aarch64_reloc::link::{Failure, Input, Options, Plan, Policy, Request, Storage, Summary, each, measure};
 use aarch64_reloc::patch::Section;
 use object::write::{Comdat, Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{
@@ -72,6 +72,23 @@ fn symbols(count: usize) -> Vec<u8> {
     object.write().unwrap()
 }
 
+/// So many symbols whose names would have one hash, were that not seeded: its state after the length is the first eight bytes, so
+/// that their product is zero whatever the next eight are.
+fn of_one_hash(count: usize) -> Vec<u8> {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let state = |len: usize| (len as u64).wrapping_mul(ODD).to_le_bytes();
+    let len = (16..).find(|&len| state(len).iter().all(|byte| byte.is_ascii() && !b"\0@".contains(byte))).unwrap();
+    let first = String::from_utf8(state(len).to_vec()).unwrap();
+    let mut object = new_object();
+    let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    object.append_section_data(section, &[0; 4], 4);
+    for number in 0..count {
+        let name = format!("{first}{number:08}{}", "x".repeat(len - 16));
+        symbol(&mut object, name, SymbolSection::Section(section), 0);
+    }
+    object.write().unwrap()
+}
+
 /// So many calls, whose relocations are compressed (SHT_CREL): what can only be read in order.
 fn compressed(count: usize) -> Vec<u8> {
     let mut object = new_object();
@@ -107,6 +124,33 @@ fn groups(count: usize) -> Vec<u8> {
         object.append_section_data(section, &[0; 8], 8);
         let symbol = symbol(&mut object, format!("group_{number}"), SymbolSection::Section(section), 0);
         object.add_comdat(Comdat { kind: ComdatKind::Any, symbol, sections: vec![section] });
+    }
+    object.write().unwrap()
+}
+
+/// So many pages, each with calls, and with data in its last words that looks like a sequence of Cortex-A53 erratum 843419.
+fn look_alikes(pages: u64) -> Vec<u8> {
+    const CALLS: u64 = 64;
+    let mut object = new_object();
+    let section = object.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    let mark = |object: &mut Object<'_>, name: &str, offset| {
+        let mark = symbol(object, name.to_owned(), SymbolSection::Section(section), offset);
+        object.symbol_mut(mark).scope = SymbolScope::Compilation;
+        mark
+    };
+    // ldr x1, [x3] ; bl . ... ; nop ... ; adrp x3, . ; ldr x1, [x2]
+    let mut words = vec![0xf940_0061_u32];
+    words.resize(1 + CALLS as usize, 0x9400_0000);
+    words.resize(1022, 0xd503_201f);
+    words.extend([0x9000_0003, 0xf940_0041]);
+    let words: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    for _ in 0..pages {
+        let page = object.append_section_data(section, &words, 0x1000);
+        let code = mark(&mut object, "$x", page + 4);
+        mark(&mut object, "$d", page + 0xff8);
+        for call in 1..=CALLS {
+            relocate(&mut object, section, page + 4 * call, code, elf::R_AARCH64_CALL26);
+        }
     }
     object.write().unwrap()
 }
@@ -169,10 +213,12 @@ fn link(files: &[Vec<u8>]) -> (Duration, Summary) {
         next = addr + request.size;
         Ok::<_, Infallible>(Addr::new(addr))
     };
-    let options = Options::default();
+    // What looks for sequences has more to do.
+    let policy = Policy { erratum_843419: true, ..Policy::default() };
+    let options = Options { policy, ..Options::default() };
     let resolve = &mut |_: &str| Some(Addr::new(0xffff_8000_0000_0000));
     let report = &mut |failure: &Failure<'_>| panic!("{failure}");
-    let mut plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
+    let plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
     let segments = plan.segments().to_vec();
     let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));
@@ -227,9 +273,20 @@ fn symbols_slots_and_veneers() {
 }
 
 #[test]
+fn names_of_one_hash() {
+    assert_linear("one hash", 8000, &|count| vec![of_one_hash(count)]);
+}
+
+#[test]
 fn compressed_relocations() {
     let summary = assert_linear("compressed", 200_000, &|count| vec![compressed(count)]);
     assert_eq!(summary.relocations, 200_000);
+}
+
+#[test]
+fn data_that_looks_like_an_erratum() {
+    let summary = assert_linear("look-alikes", 2000, &|count| vec![look_alikes(count as u64)]);
+    assert_eq!(summary.relocations, 128_000);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
         each(place),
         report,
     );
-    let mut plan = match plan {
+    let plan = match plan {
         Ok(plan) => plan,
         Err(Refused::Failures(count)) => {
             assert_eq!(count, failures.len());
@@ -528,7 +528,7 @@ mod commits {
         let mut storage = Storage::new(measure(&inputs, 0));
         let place = each(|_| Ok::<_, Infallible>(Addr::new(READ)));
         let report = &mut |failure: &Failure<'_>| panic!("{failure}");
-        let mut plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report).unwrap();
+        let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report).unwrap();
         let [segment] = plan.segments() else { panic!() };
         let mut bytes = vec![0; segment.in_file() as usize];
         plan.commit(&mut [patch::Section::new(&mut bytes, Addr::new(READ))]).unwrap();

@@ -174,7 +174,7 @@ fn every_call_lands(orders: [&str; 3]) {
         };
         let report = &mut |failure: &Failure<'_>| panic!("{failure}");
         let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut |_| None, place, report);
-        let mut plan = plan.unwrap();
+        let plan = plan.unwrap();
         let [segment] = plan.segments() else { panic!("{:?}", plan.segments()) };
         let islands = segment.size() - own;
         assert!(islands * 1000 < own, "{islands} bytes of islands in {own} of text");

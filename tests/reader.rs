@@ -689,7 +689,7 @@ fn link(files: &[&[u8]], known: &[&str]) -> Result<Image, Vec<String>> {
     let place =
         each(|request| Ok::<_, Infallible>(Addr::new(if request.prot == Prot::ReadExec { TEXT } else { SLOTS })));
     let plan = Plan::new(&inputs, &Options::default(), storage.lend(), &mut resolve, place, report);
-    let Ok(mut plan) = plan else { return Err(lines) };
+    let Ok(plan) = plan else { return Err(lines) };
     let symbols = plan.symbols().map(|found| (found.symbol.name.to_owned(), found.addr.get())).collect();
     let places: Vec<_> = plan.segments().iter().map(|segment| (segment.addr(), segment.size())).collect();
     let mut bytes: Vec<_> = places.iter().map(|&(_, size)| vec![0; size as usize]).collect();

@@ -17,13 +17,12 @@ pub const ALIGN: u64 = 0x1_0000;
 /// Writes down `plan`: program headers, output sections, and a symbol table with every symbol, local ones too, `NAME@got`
 /// for each slot of the GOT and `NAME@plt` for each veneer; with `keep`, the relocations too, their places as addresses.
 pub fn executable<'data, O: Object<'data>>(
-    plan: &mut Plan<'_, 'data, O>,
+    plan: &Plan<'_, 'data, O>,
     entry: Option<Addr>,
     keep: bool,
 ) -> Result<Vec<u8>, Box<dyn Error>> {
     check_pages(plan)?;
     let contents = contents(plan)?;
-    let plan = &*plan;
     let made = made_symbols(plan);
     let mut file = Vec::new();
     let mut headers = Vec::new();
@@ -178,7 +177,7 @@ fn check_pages<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Result<(),
 }
 
 /// The bytes of each segment, without the zeros at its end.
-fn contents<'data, O: Object<'data>>(plan: &mut Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+fn contents<'data, O: Object<'data>>(plan: &Plan<'_, 'data, O>) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let segments = plan.segments().to_vec();
     let mut contents: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0; segment.in_file() as usize]).collect();
     let sections = contents.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));

@@ -23,19 +23,30 @@ const CLASSES: usize = class((1 << 52) - 1) + 1;
 
 const WORDS: usize = CLASSES.div_ceil(64);
 
+#[inline(always)]
 const fn class(pages: u64) -> usize {
     let shift = (pages | 1).ilog2().saturating_sub(FRACTION);
     ((shift as usize) << FRACTION) + (pages >> shift) as usize
+}
+
+/// Whether runs of `long` pages and of `short`, which are no more, are of one class.
+const fn is_one_class(long: u64, short: u64) -> bool {
+    let shift = (long | 1).ilog2().saturating_sub(FRACTION);
+    long >> shift == short >> shift
 }
 
 #[derive(Debug)]
 pub(super) struct Bins {
     roots: [u32; CLASSES],
     used: [u64; WORDS],
+    /// Which words of `used` are not zero.
+    words: u32,
 }
 
+const _: () = assert!(WORDS < 31);
+
 impl Bins {
-    pub(super) const EMPTY: Self = Self { roots: [NONE; CLASSES], used: [0; WORDS] };
+    pub(super) const EMPTY: Self = Self { roots: [NONE; CLASSES], used: [0; WORDS], words: 0 };
 
     /// A free run of at least `pages` pages, not zero, if there is one; from the narrowest class whose longest run fits.
     pub(super) fn fit<T: Storage>(&self, blocks: &Blocks<T>, pages: u64) -> Option<u32> {
@@ -55,32 +66,51 @@ impl Bins {
     pub(super) fn insert<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
         let class = class(blocks.get(run).pages);
         blocks.edit(run, |b| (b.child, b.next, b.prev) = (NONE, NONE, NONE));
-        let root = meld(blocks, run, self.root(class));
-        self.set_root(class, root);
+        let root = self.root(class);
+        let top = if root == NONE { run } else { meld(blocks, run, root) };
+        if top != root {
+            self.set_root(class, top);
+        }
     }
 
     /// Takes `run` out of its heap. Its children take its place, which keeps the order: none is longer than it.
     pub(super) fn remove<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
         let Block { pages, child, next, prev, .. } = *blocks.get(run);
-        let heir = meld_siblings(blocks, child);
-        blocks.edit(heir, |b| (b.next, b.prev) = (next, prev));
-        let (after, before) = if heir == NONE { (next, prev) } else { (heir, heir) };
-        blocks.edit(next, |b| b.prev = before);
-        if prev == NONE {
-            self.set_root(class(pages), heir);
-        } else if blocks.get(prev).child == run {
-            blocks.edit(prev, |b| b.child = after);
-        } else {
-            blocks.edit(prev, |b| b.next = after);
+        let (mut after, mut before) = (next, prev);
+        let mut heir = NONE;
+        if child != NONE {
+            heir = meld_siblings(blocks, child);
+            blocks.edit(heir, |b| (b.next, b.prev) = (next, prev));
+            (after, before) = (heir, heir);
         }
+        if prev == NONE {
+            // A root has no siblings.
+            return self.set_root(class(pages), heir);
+        }
+        blocks.edit(next, |b| b.prev = before);
+        let is_first = blocks.get(prev).child == run;
+        blocks.edit(prev, |b| *(if is_first { &mut b.child } else { &mut b.next }) = after);
     }
 
     /// Cuts `pages` pages, `skip` pages into the free `run`, out of it; what is left below and above stays free. `None`, and
     /// nothing is changed, if there are too few blocks.
     pub(super) fn carve<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32, skip: u64, pages: u64) -> Option<u32> {
-        let rest = blocks.get(run).pages - skip - pages;
+        let Block { pages: all, child, .. } = *blocks.get(run);
+        let rest = all - skip - pages;
         if blocks.unused() < usize::from(skip > 0) + usize::from(rest > 0) {
             return None;
+        }
+        if skip == 0 && rest > 0 {
+            // A run without children may become shorter where it is in its heap.
+            let stays = child == NONE && is_one_class(all, rest);
+            if !stays {
+                self.remove(blocks, run);
+            }
+            let carved = blocks.split_below(run, pages);
+            if !stays {
+                self.insert(blocks, run);
+            }
+            return Some(carved);
         }
         self.remove(blocks, run);
         let mut carved = run;
@@ -95,15 +125,39 @@ impl Bins {
         Some(carved)
     }
 
+    /// Joins `run`, free and in no heap, with the free runs beside it of the same zone, and adds the whole.
+    pub(super) fn add<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
+        let Block { pages, below, above, .. } = *blocks.get(run);
+        let (is_below, is_above) = (joins(blocks, run, below), joins(blocks, run, above));
+        if is_below == is_above {
+            let run = self.join(blocks, run);
+            return self.insert(blocks, run);
+        }
+        let whole = if is_below { below } else { above };
+        // The longest may become longer where it is in its heap.
+        let Block { pages: before, prev, .. } = *blocks.get(whole);
+        let stays = prev == NONE && is_one_class(before + pages, before);
+        if !stays {
+            self.remove(blocks, whole);
+        }
+        if is_below {
+            blocks.join_above(below);
+        } else {
+            blocks.join_below(above);
+        }
+        if !stays {
+            self.insert(blocks, whole);
+        }
+    }
+
     /// Joins `run`, free and in no heap, with the free runs beside it of the same zone: the whole, in no heap either.
     pub(super) fn join<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) -> u32 {
-        let Block { below, above, zone, .. } = *blocks.get(run);
-        let joins = |block: &Block| block.state == State::Free && block.zone == zone;
-        if joins(blocks.get(above)) {
+        let Block { below, above, .. } = *blocks.get(run);
+        if joins(blocks, run, above) {
             self.remove(blocks, above);
             blocks.join_above(run);
         }
-        if !joins(blocks.get(below)) {
+        if !joins(blocks, run, below) {
             return run;
         }
         self.remove(blocks, below);
@@ -111,25 +165,40 @@ impl Bins {
         below
     }
 
+    /// The first class from `from` on that has runs.
+    #[inline]
     fn first_used(&self, from: usize) -> Option<usize> {
         let first = from / 64;
-        self.used.iter().enumerate().skip(first).find_map(|(i, &word)| {
-            let word = if i == first { word >> (from % 64) << (from % 64) } else { word };
-            (word != 0).then(|| i * 64 + word.trailing_zeros() as usize)
-        })
+        let upper = self.used.get(first)? >> (from % 64);
+        if upper != 0 {
+            return Some(from + upper.trailing_zeros() as usize);
+        }
+        let later = self.words & (u32::MAX << 1 << first);
+        let next = later.trailing_zeros() as usize;
+        Some(next * 64 + self.used.get(next)?.trailing_zeros() as usize)
     }
 
+    #[inline(always)]
     fn root(&self, class: usize) -> u32 {
         self.roots.get(class).copied().unwrap_or(NONE)
     }
 
+    #[inline(always)]
     fn set_root(&mut self, class: usize, run: u32) {
         if let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) {
             *root = run;
             let bit = 1 << (class % 64);
             *word = if run == NONE { *word & !bit } else { *word | bit };
+            let bit = 1 << (class / 64);
+            self.words = if *word == 0 { self.words & !bit } else { self.words | bit };
         }
     }
+}
+
+/// Whether `other` is a free run of the zone of `run`.
+fn joins<T: Storage>(blocks: &Blocks<T>, run: u32, other: u32) -> bool {
+    let (run, other) = (blocks.get(run), blocks.get(other));
+    other.state == State::Free && other.zone == run.zone
 }
 
 /// One heap of two, given by their roots. Of equals `a` stays on top: what was freed last is taken first.

@@ -56,7 +56,7 @@ impl Default for Block {
     }
 }
 
-/// The caller's storage as a table of runs. The lowest run is always block 0.
+/// The caller's storage as a table of runs.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
     storage: T,
@@ -65,17 +65,21 @@ pub(super) struct Blocks<T> {
     /// Used once and given back, linked by `above`.
     spare: u32,
     spares: u32,
+    /// The lowest run.
+    lowest: u32,
 }
 
 impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     pub(super) fn new(storage: T) -> Self {
-        Self { storage, fresh: 0, spare: NONE, spares: 0 }
+        Self { storage, fresh: 0, spare: NONE, spares: 0, lowest: 0 }
     }
 
+    #[inline]
     pub(super) fn get(&self, index: u32) -> &Block {
         self.storage.as_ref().get(index as usize).unwrap_or(&Block::EMPTY)
     }
 
+    #[inline]
     pub(super) fn edit(&mut self, index: u32, change: impl FnOnce(&mut Block)) {
         if let Some(block) = self.storage.as_mut().get_mut(index as usize) {
             change(block);
@@ -114,19 +118,30 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     ///
     /// The caller has checked [`unused`](Self::unused).
     pub(super) fn split(&mut self, index: u32, pages: u64) -> u32 {
-        let lower = *self.get(index);
+        let Block { start, pages: all, above, zone, .. } = *self.get(index);
         let upper = Block {
-            start: lower.start + pages,
-            pages: lower.pages - pages,
+            start: start + pages,
+            pages: all - pages,
             below: index,
-            above: lower.above,
+            above,
             state: State::Free,
-            zone: lower.zone,
+            zone,
             ..Block::EMPTY
         };
         let Some(cut) = self.add(upper) else { return NONE };
         self.edit(index, |b| (b.pages, b.above) = (pages, cut));
-        self.edit(lower.above, |b| b.below = cut);
+        self.edit(above, |b| b.below = cut);
+        cut
+    }
+
+    /// The same, but it is the lower part, of `pages` pages, that is new, and is returned; the other stays where it is in its
+    /// heap.
+    pub(super) fn split_below(&mut self, index: u32, pages: u64) -> u32 {
+        let Block { start, below, zone, .. } = *self.get(index);
+        let lower = Block { start, pages, below, above: index, state: State::Free, zone, ..Block::EMPTY };
+        let Some(cut) = self.add(lower) else { return NONE };
+        self.edit(index, |b| (b.start, b.pages, b.below) = (b.start + pages, b.pages - pages, cut));
+        self.set_above(below, index, cut);
         cut
     }
 
@@ -136,16 +151,36 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
         let Block { pages, above, .. } = *self.get(gone);
         self.edit(index, |b| (b.pages, b.above) = (b.pages + pages, above));
         self.edit(above, |b| b.below = index);
-        let spare = Block { above: self.spare, ..Block::EMPTY };
-        self.edit(gone, |b| *b = spare);
+        self.give_back(gone);
+    }
+
+    /// Lengthens the run `index` by the run below it, whose block becomes spare.
+    pub(super) fn join_below(&mut self, index: u32) {
+        let gone = self.get(index).below;
+        let Block { start, pages, below, .. } = *self.get(gone);
+        self.edit(index, |b| (b.start, b.pages, b.below) = (start, b.pages + pages, below));
+        self.set_above(below, gone, index);
+        self.give_back(gone);
+    }
+
+    /// Run `now`, which takes the place of `before`, is above `below`, or the lowest.
+    fn set_above(&mut self, below: u32, before: u32, now: u32) {
+        if self.lowest == before {
+            self.lowest = now;
+        }
+        self.edit(below, |b| b.above = now);
+    }
+
+    fn give_back(&mut self, gone: u32) {
+        let above = self.spare;
+        self.edit(gone, |b| (b.state, b.above) = (State::Spare, above));
         self.spare = gone;
         self.spares += 1;
     }
 
     /// All runs, numbered, in address order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
-        // The lowest run keeps block 0: it is split and joined from above only.
-        let first = Some(0).filter(|&i| self.get(i).state != State::Spare);
+        let first = Some(self.lowest).filter(|&i| self.get(i).state != State::Spare);
         core::iter::successors(first, |&i| Some(self.get(i).above).filter(|&above| above != NONE))
             .map(|i| (i, self.get(i)))
     }

@@ -9,6 +9,7 @@ use crate::link::{
 use crate::patch::Endian;
 use elf::abi;
 use elf::section::SectionHeader;
+use elf::symbol::Symbol as Entry;
 
 /// A relocatable object in the bytes of its file. Nothing is copied; every access is checked.
 ///
@@ -21,6 +22,8 @@ pub struct Elf<'data> {
     file: File<'data>,
     /// The sections of symbols that are past what a symbol's own field can say.
     extended: Option<&'data [u8]>,
+    /// Whether any name may have a version.
+    has_versions: bool,
 }
 
 /// Of section groups of one signature, one is kept.
@@ -45,7 +48,8 @@ impl<'data> Elf<'data> {
             header.sh_type == abi::SHT_SYMTAB_SHNDX && index.is_some() && index == file.symtab
         };
         let extended = file.sections.iter().find(is_extended).and_then(|header| file.content(&header).ok());
-        Ok(Self { file, extended })
+        let has_versions = file.symbol_names.has(b'@');
+        Ok(Self { file, extended, has_versions })
     }
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
@@ -110,40 +114,13 @@ impl<'data> Elf<'data> {
         self.file.word(self.extended?, symbol).map(|index| index as usize)
     }
 
-    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
-        let count = self.file.relocation_count(header)?;
-        let of = header.sh_info as usize;
-        if of >= self.file.sections.len() {
-            return Err(Problem::Malformed("the relocations are for a section that is not there"));
-        }
-        Ok(Kind::Relocations { of, count })
-    }
-}
-
-impl<'data> Object<'data> for Elf<'data> {
-    fn endian(&self) -> Endian {
-        self.file.endian()
+    fn entry(&self, symbol: usize) -> Result<Entry, ObjectError> {
+        self.file.symbols.get(symbol).map_err(|_| Part::Symbol(symbol).error(Problem::Index))
     }
 
-    fn section_count(&self) -> usize {
-        self.file.sections.len()
-    }
-
-    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
-        let header = self.file.header(index)?;
-        let refuse = |problem| Part::Section(index).error(problem);
-        let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
-        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
-    }
-
-    fn symbol_count(&self) -> usize {
-        self.file.symbols.len()
-    }
-
-    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+    /// Who sees symbol `index`, and where it is defined.
+    fn meaning(&self, index: usize, symbol: &Entry) -> Result<(Binding, Definition), ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
-        let symbol = self.file.symbols.get(index).map_err(|_| refuse(Problem::Index))?;
-        let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
         let kind = symbol.st_symtype();
         if kind == abi::STT_TLS && symbol.st_shndx == abi::SHN_COMMON {
             return Err(refuse(Problem::Unsupported("a common thread-local variable (-fcommon)")));
@@ -177,7 +154,46 @@ impl<'data> Object<'data> for Elf<'data> {
             abi::STB_WEAK => Binding::Weak,
             other => return Err(refuse(Problem::Unknown("symbol binding", other.into()))),
         };
+        Ok((binding, definition))
+    }
+
+    fn relocations(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        let count = self.file.relocation_count(header)?;
+        let of = header.sh_info as usize;
+        if of >= self.file.sections.len() {
+            return Err(Problem::Malformed("the relocations are for a section that is not there"));
+        }
+        Ok(Kind::Relocations { of, count })
+    }
+}
+
+impl<'data> Object<'data> for Elf<'data> {
+    fn endian(&self) -> Endian {
+        self.file.endian()
+    }
+
+    fn section_count(&self) -> usize {
+        self.file.sections.len()
+    }
+
+    fn section(&self, index: usize) -> Result<Section<'data>, ObjectError> {
+        let header = self.file.header(index)?;
+        let refuse = |problem| Part::Section(index).error(problem);
+        let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
+        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
+    }
+
+    fn symbol_count(&self) -> usize {
+        self.file.symbols.len()
+    }
+
+    fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        let refuse = |problem| Part::Symbol(index).error(problem);
+        let symbol = self.entry(index)?;
+        let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
+        let (binding, definition) = self.meaning(index, &symbol)?;
         let name = match (binding, definition) {
+            _ if !self.has_versions => name,
             (Binding::Local, _) => name,
             (_, Definition::Undefined) => wanted_name(name),
             _ => defined_name(name),
@@ -187,22 +203,27 @@ impl<'data> Object<'data> for Elf<'data> {
             definition,
             binding,
             hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
-            function: matches!(kind, abi::STT_FUNC | abi::STT_GNU_IFUNC),
+            function: matches!(symbol.st_symtype(), abi::STT_FUNC | abi::STT_GNU_IFUNC),
             size: symbol.st_size,
         })
+    }
+
+    fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        self.meaning(index, &self.entry(index)?)
     }
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.file.relocation(section, index)
     }
 
+    #[inline]
     fn for_each_relocation(
         &self,
         section: usize,
         count: usize,
         visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
     ) {
-        self.file.relocations(section, count).for_each(visit);
+        self.file.for_each_relocation(section, count, visit);
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

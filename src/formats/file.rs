@@ -72,7 +72,7 @@ impl<'data> File<'data> {
     /// The string table that is section `index`.
     pub(super) fn strings(&self, index: u32) -> Result<Strings<'data>, ObjectError> {
         let header = self.header(index as usize)?;
-        self.content(&header).map(Strings).map_err(|problem| Part::Section(index as usize).error(problem))
+        self.content(&header).map(Strings::new).map_err(|problem| Part::Section(index as usize).error(problem))
     }
 
     pub(super) fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
@@ -186,6 +186,47 @@ impl<'data> File<'data> {
         streamed.chain((0..of_table).map(move |index| self.relocation(section, index)))
     }
 
+    /// Calls `visit` with each of the [`relocations`](Self::relocations), and reads a table of them with few words.
+    #[inline(always)]
+    pub(super) fn for_each_relocation(
+        &self,
+        section: usize,
+        count: usize,
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        let header = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
+        let table = header.and_then(|header| self.content(&header).ok()).map(|bytes| bytes.as_chunks().0);
+        match table.and_then(|entries| entries.get(..count)) {
+            None => self.relocations(section, count).for_each(visit),
+            Some(entries) => {
+                // One loop for each byte order, so that it is asked for once.
+                if self.order.is_big() {
+                    self.for_each_entry::<true>(section, entries, visit);
+                } else {
+                    self.for_each_entry::<false>(section, entries, visit);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn for_each_entry<const BIG: bool>(
+        &self,
+        section: usize,
+        entries: &[[u8; ENTRY_SIZE as usize]],
+        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
+    ) {
+        for (index, entry) in entries.iter().enumerate() {
+            let word = |at: usize| {
+                let bytes = entry.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+                if BIG { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+            };
+            let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
+            let entry = Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend };
+            visit(self.translate(section, index, entry, None));
+        }
+    }
+
     /// The section that holds the addends of relocations that are in a section with this header; `None` where they have
     /// theirs.
     pub(super) fn implicit(&self, header: &SectionHeader) -> Option<usize> {
@@ -208,6 +249,7 @@ impl<'data> File<'data> {
 
     /// The relocation that `entry` says, which is number `index` of section `section`; with the addend that section
     /// `implicit` holds, where there is such.
+    #[inline(always)]
     fn translate(
         &self,
         section: usize,
@@ -215,20 +257,24 @@ impl<'data> File<'data> {
         entry: Rela,
         implicit: Option<usize>,
     ) -> Result<Relocation, ObjectError> {
-        let refuse = |problem| Part::Relocation(section, index).error(problem);
-        let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| {
-            refuse(match dynamic::unsupported(entry.r_type) {
-                Some(what) => Problem::Unsupported(what),
-                None => Problem::Unknown("relocation type", entry.r_type),
-            })
-        })?;
+        let reloc = Reloc::from_elf(entry.r_type).ok_or_else(|| unknown(section, index, entry.r_type))?;
         let (offset, symbol, addend) = (entry.r_offset, entry.r_sym as usize, entry.r_addend);
         let relocation = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
         let Some(of) = implicit else { return Ok(relocation) };
-        let outside = refuse(Problem::Malformed("an implicit addend lies outside its section"));
+        let outside = Problem::Malformed("an implicit addend lies outside its section");
+        let outside = Part::Relocation(section, index).error(outside);
         let addend = self.implicit_addend(of, &relocation).ok_or(outside)?;
         Ok(Relocation { addend, ..relocation })
     }
+}
+
+/// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.
+#[cold]
+fn unknown(section: usize, index: usize, code: u32) -> ObjectError {
+    Part::Relocation(section, index).error(match dynamic::unsupported(code) {
+        Some(what) => Problem::Unsupported(what),
+        None => Problem::Unknown("relocation type", code),
+    })
 }
 
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.

@@ -81,7 +81,7 @@ impl<'data> MachO<'data> {
             let symbols = self.bytes.read_slice_at(table.symoff.get(LE).into(), table.nsyms.get(LE) as usize);
             self.symbols = symbols.map_err(outside)?;
             let names = self.bytes.read_bytes_at(table.stroff.get(LE).into(), table.strsize.get(LE).into());
-            self.names = Strings(names.map_err(outside)?);
+            self.names = Strings::new(names.map_err(outside)?);
         } else if let Some(table) = command.dysymtab().map_err(short)?
             && (table.nextrel.get(LE), table.nlocrel.get(LE)) != (0, 0)
         {

@@ -10,17 +10,20 @@
 //! another, and has its own slot there for what it refers to.
 
 use super::Input;
-use super::kinds::is_near_slot;
+use super::kinds::facts;
 use super::layout::Layout;
 use super::object::Object;
-use super::route::Router;
+use super::policy::Policy;
+use super::route::{Reference, Router, through_slot};
+use super::scan::Counts;
 use super::symbols::Symbols;
 use super::tables::First;
 use super::walk::{Site, for_each_relocation};
-use crate::got::Symbol;
+use crate::got::{Kind, Symbol};
+use core::slice;
 
 /// Slots in reach of a base wherever in its page it lies: `LD64_GOTPAGE_LO15` counts from the page.
-const IN_REACH: usize = (0x8000 - 0x1000) / 8;
+pub(super) const IN_REACH: usize = (0x8000 - 0x1000) / 8;
 
 /// The key of the slot that symbol `number` has near a base. Near the first one it is the slot of all.
 pub(super) fn key(base: u32, number: u32) -> Symbol {
@@ -32,42 +35,65 @@ pub(super) fn number(key: Symbol) -> u32 {
     key.get() as u32
 }
 
-/// Gives each object its base, and counts the slots of all bases but the first.
+/// Gives each object its base, and counts what was not counted before: the slots near the bases, and veneers through them.
 pub(super) fn assign<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &mut [First],
     symbols: &mut Symbols<'_>,
     layout: &Layout<'_, 'data>,
-) -> usize {
-    let (mut base, mut used, mut slots) = (0, 0, 0);
+    policy: Policy,
+) -> Counts {
+    let (mut base, mut used) = (0, 0);
+    let mut counts = Counts::default();
     for (input, first) in inputs.iter().zip(firsts) {
         let mut new = count(input, first, base, symbols, layout);
-        if used > 0 && new > 0 && used + new > IN_REACH {
+        if used > 0 && new.distinct > 0 && used + new.distinct > IN_REACH {
             (base, used) = (base + 1, 0);
             new = count(input, first, base, symbols, layout);
         }
         first.base = base;
-        used += new;
-        slots += if base == 0 { 0 } else { new };
+        used += new.distinct;
+        counts.slots += if base == 0 { new.slots } else { new.distinct };
+        if base > 0 {
+            // What is called through a slot may have a veneer to the one near this base.
+            for_each_relocation(slice::from_ref(input), slice::from_ref(first), layout, |site| {
+                if let Ok(Reference { facts, target, addend, .. }) = site.reference(symbols, layout)
+                    && through_slot(facts, target, addend, policy)
+                {
+                    counts.cells += 2;
+                }
+            });
+        }
     }
-    slots
+    counts
 }
 
-/// How many symbols an object wants near `base` that none has asked for there.
+/// What an object wants near a base.
+#[derive(Clone, Copy, Default)]
+struct New {
+    /// Symbols that none has asked for there.
+    distinct: usize,
+    /// Slots for them, of which those of the first base serve all.
+    slots: usize,
+}
+
 fn count<'data, O: Object<'data>>(
     input: &Input<'data, O>,
     first: &First,
     base: u32,
     symbols: &mut Symbols<'_>,
     layout: &Layout<'_, 'data>,
-) -> usize {
-    let mut new = 0;
-    for_each_near(input, first, |site| {
+) -> New {
+    let mut new = New::default();
+    for_each_near(input, first, layout, |site| {
         let Ok(number) = site.reference(symbols, layout).map(|reference| reference.number) else { return };
         let Some(target) = symbols.get_mut(number as usize) else { return };
         // Bases are numbered from 0, and 0 is said of those near none.
-        new += usize::from(target.near != base + 1);
+        new.distinct += usize::from(target.near != base + 1);
         target.near = base + 1;
+        if base == 0 {
+            new.slots += target.count(Kind::Gdat);
+        }
     });
     new
 }
@@ -86,7 +112,7 @@ pub(super) fn make<'data, O: Object<'data>>(
             (base, addr) = (first.base, router.got.base().at(router.got.size()));
         }
         first.got = addr;
-        for_each_near(input, first, |site| {
+        for_each_near(input, first, layout, |site| {
             if let Ok(reference) = site.reference(symbols, layout) {
                 // Where there is no room, the check that follows says so.
                 let _ = router.slot(&reference);
@@ -95,11 +121,17 @@ pub(super) fn make<'data, O: Object<'data>>(
     }
 }
 
-fn for_each_near<'data, O: Object<'data>>(input: &Input<'data, O>, first: &First, mut visit: impl FnMut(&Site<'data>)) {
-    for_each_relocation(core::slice::from_ref(input), core::slice::from_ref(first), |site| {
-        if let Ok(site) = site
-            && is_near_slot(site.relocation.reloc)
-        {
+fn for_each_near<'data, O: Object<'data>>(
+    input: &Input<'data, O>,
+    first: &First,
+    layout: &Layout<'_, 'data>,
+    mut visit: impl FnMut(&Site<'_, '_, 'data, O>),
+) {
+    if !first.has_near {
+        return;
+    }
+    for_each_relocation(slice::from_ref(input), slice::from_ref(first), layout, |site| {
+        if facts(site.relocation.reloc).is_near_slot {
             visit(site);
         }
     });

@@ -1,12 +1,14 @@
 //! The commit: what was planned is written down.
+//!
+//! Nothing is decided any more: bytes are copied, the ledgers written, and each run of fixups is applied to its section.
 
 use super::error::CommitError;
 use super::object::{Content, Object, Section};
-use super::plan::{Plan, begins};
-use super::route::Action;
-use super::tables::Output;
-use super::walk::for_each_relocation;
-use crate::patch::{self, PatchError};
+use super::plan::Plan;
+use super::tables::{Output, Run};
+use crate::addr::Addr;
+use crate::patch::{self, Fixup, PatchError};
+use core::slice;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Writes the image: one section of `memory` for each of [`segments`](Self::segments), at its address.
@@ -19,14 +21,17 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     ///
     /// Only what the plan could not see: memory that is not the segments', and relocations of one object that overwrite
     /// each other.
-    pub fn commit(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
-        if self.outputs().iter().any(Output::is_in_place) {
-            return Err(CommitError::InPlace);
-        }
+    pub fn commit(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+        self.is_copied()?;
         self.commit_segments(memory)
     }
 
-    pub(super) fn commit_segments(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+    /// Whether all sections are to be copied.
+    fn is_copied(&self) -> Result<(), CommitError> {
+        if self.outputs().iter().any(Output::is_in_place) { Err(CommitError::InPlace) } else { Ok(()) }
+    }
+
+    pub(super) fn commit_segments(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
         if memory.len() != self.segments().len() {
             return Err(CommitError::Memory(memory.len().min(self.segments().len())));
         }
@@ -36,23 +41,66 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let bytes = section.bytes_mut().get_mut(..size).filter(|_| is_there);
             bytes.ok_or(CommitError::Memory(index))?.fill(0);
         }
-        for section in &mut *memory {
-            section.set_endian(self.endian);
-        }
+        self.write(&mut Memory { sections: memory, part: None })
+    }
+
+    /// Writes what begins in `memory`, a part of a segment, in place of all that [`commit`](Self::commit) does: so that
+    /// several threads can, each a part. Parts meet where the segment may be [cut](Self::cut).
+    ///
+    /// # Errors
+    ///
+    /// As for `commit`; and where what begins in the part does not end in it.
+    ///
+    /// ```
+    /// # use aarch64_reloc::{formats::elf::Elf, link::*, patch::Section};
+    /// # fn example(plan: &Plan<'_, '_, Elf<'_>>, index: usize, text: Section<'_>) -> Result<(), CommitError> {
+    /// let segment = plan.segments()[index];
+    /// let middle = plan.cut(index, segment.addr().plus(segment.size() as i64 / 2));
+    /// let at = text.offset_of(middle);
+    /// let (mut low, mut high) = text.split_at(at).expect("the cut is in the segment");
+    /// std::thread::scope(|scope| {
+    ///     let low = scope.spawn(move || plan.commit_part(&mut low));
+    ///     plan.commit_part(&mut high).and(low.join().unwrap())
+    /// })
+    /// # }
+    /// ```
+    pub fn commit_part(&self, memory: &mut patch::Section<'_>) -> Result<(), CommitError> {
+        self.is_copied()?;
+        let part = Some((memory.addr(), memory.len() as u64));
+        memory.bytes_mut().fill(0);
+        self.write(&mut Memory { sections: slice::from_mut(memory), part })
+    }
+
+    /// The lowest address from `addr` on at which segment `index` may be cut in two [parts](Self::commit_part): where a section
+    /// of an object, the GOT or an island begins; the end of the segment, where none does.
+    pub fn cut(&self, index: usize, addr: Addr) -> Addr {
+        let Some(segment) = self.segments().get(index) else { return addr };
+        let end = segment.size;
+        let offset = |start: Addr| start.distance_from(segment.addr).cast_unsigned();
+        let from = offset(addr);
+        let sections = (0..self.layout.placed.len() as u32).filter_map(|number| self.layout.section_addr(number));
+        let outputs = self.outputs().iter().filter(|output| output.size > 0).map(|output| output.addr);
+        let islands = self.router.isles.iter().map(|(_, island)| island.base());
+        let starts = sections.chain(outputs).chain(islands).map(offset);
+        segment.addr.plus(starts.filter(|&start| start >= from).min().unwrap_or(end).min(end).cast_signed())
+    }
+
+    fn write(&self, memory: &mut Memory<'_, '_>) -> Result<(), CommitError> {
+        memory.sections.iter_mut().for_each(|section| section.set_endian(self.endian));
         self.copy_sections(memory)?;
         self.write_ledgers(memory).map_err(CommitError::Patch)?;
         self.relocate(memory).map_err(CommitError::Patch)
     }
 
-    fn copy_sections(&self, memory: &mut [patch::Section<'_>]) -> Result<(), CommitError> {
+    fn copy_sections(&self, memory: &mut Memory<'_, '_>) -> Result<(), CommitError> {
         for (input, first) in self.inputs.iter().zip(&*self.firsts) {
             for index in 0..input.object.section_count() {
+                let number = (first.section + index) as u32;
+                let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
+                let Some(section) = memory.at(segment, addr) else { continue };
                 let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
                 // An empty section may lie behind all that the file has of its segment.
                 let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
-                let number = (first.section + index) as u32;
-                let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
-                let Some(section) = memory.get_mut(segment) else { continue };
                 let at = section.offset_of(addr);
                 let place = section.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
                 let place = place.ok_or(CommitError::Memory(segment))?;
@@ -63,40 +111,62 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         Ok(())
     }
 
-    fn write_ledgers(&self, memory: &mut [patch::Section<'_>]) -> Result<(), PatchError> {
-        if let Some(section) = self.layout.got().segment().and_then(|segment| memory.get_mut(segment)) {
+    fn write_ledgers(&self, memory: &mut Memory<'_, '_>) -> Result<(), PatchError> {
+        let got = self.layout.got();
+        if let Some(section) = got.segment().and_then(|segment| memory.at(segment, got.addr)) {
             self.router.got.write(section)?;
         }
         for (output, island) in self.router.isles.iter() {
             let segment = self.outputs().get(output as usize).and_then(Output::segment);
-            if let Some(section) = segment.and_then(|segment| memory.get_mut(segment)) {
+            if let Some(section) = segment.and_then(|segment| memory.at(segment, island.base())) {
                 island.write(section)?;
             }
         }
         Ok(())
     }
 
-    fn relocate(&mut self, memory: &mut [patch::Section<'_>]) -> Result<(), PatchError> {
-        let Self { inputs, firsts, symbols, layout, router, .. } = self;
+    /// What there is to be done for each section of relocations, and the address of the section that it is done to.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (Addr, Run)> {
+        let runs = self.layout.placed.iter().map(|placed| placed.run).filter(|run| run.count > 0);
+        runs.filter_map(|run| Some((self.layout.section_addr(run.of)?, run)))
+    }
+
+    /// The fixups of a run, whose offsets count from the start of its section.
+    pub(super) fn fixups_of(&self, run: Run) -> &[Fixup] {
+        let fixups = self.fixups.get(run.first as usize..).and_then(|rest| rest.get(..run.count as usize));
+        fixups.unwrap_or_default()
+    }
+
+    fn relocate(&self, memory: &mut Memory<'_, '_>) -> Result<(), PatchError> {
         let mut result = Ok(());
-        for_each_relocation(inputs, firsts, |site| {
-            let Ok(site) = site else { return };
-            let Ok(reference) = site.reference(symbols, layout) else { return };
-            let Some((segment, _)) = layout.segment_of(site.number) else { return };
-            let Some(section) = memory.get_mut(segment) else { return };
-            let offset = section.offset_of(reference.place);
-            let Some(raw) = site.raw() else { return };
-            let written = match router.route(&reference, raw, &|reference| begins(inputs, firsts, reference)) {
-                Ok(Action::Patch(value)) => section.patch(offset, reference.reloc, value),
-                Ok(Action::Lead(to, _)) => section.patch(offset, reference.reloc, to),
-                Ok(Action::Replace(word) | Action::Adr(word) | Action::Detour(word)) => {
-                    section.write_word(offset, word)
-                }
-                // The plan would have reported it.
-                Err(_) => Ok(()),
-            };
-            result = result.and(written);
-        });
+        for (addr, run) in self.runs() {
+            let Some((segment, _)) = self.layout.segment_of(run.of) else { continue };
+            let Some(section) = memory.at(segment, addr) else { continue };
+            let Some(mut section) = section.part(section.offset_of(addr)) else { continue };
+            let written = section.patch_all(self.fixups_of(run)).map_err(|failures| failures.first());
+            if let Err(Some(error)) = written {
+                result = result.and(Err(error));
+            }
+        }
         result
+    }
+}
+
+/// Where the image is written: a section for each segment, or one that is a part of a segment.
+struct Memory<'m, 'a> {
+    sections: &'m mut [patch::Section<'a>],
+    /// The address and the bytes of the part.
+    part: Option<(Addr, u64)>,
+}
+
+impl<'a> Memory<'_, 'a> {
+    /// Where what begins at `addr`, in segment `index`, is written; `None` where it is not in the part.
+    fn at(&mut self, index: usize, addr: Addr) -> Option<&mut patch::Section<'a>> {
+        let index = match self.part {
+            None => index,
+            Some((start, len)) if addr.distance_from(start).cast_unsigned() < len => 0,
+            Some(_) => return None,
+        };
+        self.sections.get_mut(index)
     }
 }

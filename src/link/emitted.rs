@@ -28,10 +28,9 @@ pub struct Emitted<'data> {
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Calls `visit` for every relocation of every output section, in the order of the objects.
     pub fn for_each_emitted(&self, mut visit: impl FnMut(Emitted<'data>)) {
-        for_each_relocation(self.inputs, self.firsts, |site| {
-            let Ok(site) = site else { return };
+        for_each_relocation(self.inputs, self.firsts, &self.layout, |site| {
             let Ok(reference) = site.reference(&self.symbols, &self.layout) else { return };
-            let Some(output) = self.layout.output_of(site.number) else { return };
+            let Some(output) = self.layout.output_of(site.table.number) else { return };
             let (symbol, addr) = match reference.target.state {
                 State::LeftOut => ("", None),
                 state => {

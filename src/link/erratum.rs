@@ -14,10 +14,11 @@
 
 use super::error::{Cause, Failure};
 use super::isles::CELL;
-use super::object::{Content, Definition, Kind, Object, Section};
+use super::object::{Content, Definition, Kind, Object, Relocation, Section};
 use super::plan::Plan;
 use super::rescue::{Stranded, stranded};
 use super::route::{Action, Reference, Router};
+use super::tables::First;
 use super::walk::for_each_relocation;
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -25,6 +26,7 @@ use crate::arena::{Prot, Reach};
 use crate::insn::layout::PcRel;
 use crate::insn::{self, Reg};
 use crate::reloc::{Reloc, Remedy, Value};
+use core::slice::from_ref;
 
 /// Where in its page an affected `ADRP` begins, at the least.
 const LAST_WORDS: u64 = Addr::PAGE - 8;
@@ -152,54 +154,121 @@ impl Router<'_> {
     }
 }
 
-/// An affected `ADRP` in an object's bytes.
-struct Affected<'a, 'data, O> {
-    input: &'a Input<'data, O>,
-    /// The number of its section among those of all objects, and its index in the object.
-    number: u32,
-    index: usize,
-    name: &'data str,
-    /// Bytes from the start of the section.
+/// A word of an object that begins a sequence in the last words of a page.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// The index of its section in the object, and bytes from the start of that.
+    section: usize,
     offset: u64,
+    /// A relocation gives its page.
+    is_related: bool,
+    /// The last mapping symbol (AAELF64 5.5.3) before it: where that is, and whether data begins there.
+    since: u64,
+    is_data: bool,
+}
+
+/// How many places are looked for in one walk over the relocations and symbols of an object.
+const AT_ONCE: usize = 128;
+
+/// Places in the order of sections and offsets.
+struct Places {
+    table: [Place; AT_ONCE],
+    len: usize,
+}
+
+impl Places {
+    /// Adds a place, and says whether there is no room for another.
+    fn push(&mut self, section: usize, offset: u64) -> bool {
+        if let Some(free) = self.table.get_mut(self.len) {
+            *free = Place { section, offset, ..Place::default() };
+        }
+        self.len += 1;
+        self.len >= AT_ONCE
+    }
+
+    fn all(&mut self) -> &mut [Place] {
+        self.table.get_mut(..self.len).unwrap_or_default()
+    }
+
+    /// The first place at or after `offset` bytes into section `section`.
+    fn from(&mut self, section: usize, offset: u64) -> Option<&mut Place> {
+        let all = self.all();
+        let before = all.partition_point(|place| (place.section, place.offset) < (section, offset));
+        all.get_mut(before).filter(|place| place.section == section)
+    }
+
+    /// Tells each place which mapping symbol of `object` is before it.
+    fn map<'data>(&mut self, object: &impl Object<'data>) {
+        for symbol in (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok()) {
+            let Definition::Section { index, offset } = symbol.definition else { continue };
+            let is_data = symbol.name.starts_with("$d");
+            if (is_data || symbol.name.starts_with("$x"))
+                && let Some(place) = self.from(index, offset).filter(|place| offset >= place.since)
+            {
+                (place.since, place.is_data) = (offset, is_data);
+            }
+        }
+        // So far each knows of those behind the place before.
+        let mut last = Place::default();
+        for place in self.all() {
+            if place.section == last.section && place.since < last.since {
+                (place.since, place.is_data) = (last.since, last.is_data);
+            }
+            last = *place;
+        }
+    }
 }
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
-    /// Reports each affected `ADRP` that no relocation is for: the linker cannot tell what it is to make. `related` is how many
-    /// have one.
-    pub(super) fn check_unrelated(&self, related: usize, report: &mut Report<'_>) {
+    /// Reports each affected `ADRP` that no relocation is for: the linker cannot tell what it is to make.
+    pub(super) fn check_unrelated(&self, report: &mut Report<'_>) {
         if !self.router.policy.erratum_843419 {
             return;
         }
-        let mut found = 0;
-        self.each_affected(|_| found += 1);
-        if found == related {
-            return;
-        }
-        self.each_affected(|Affected { input, number, index, name, offset }| {
-            let mut is_related = false;
-            for_each_relocation(self.inputs, self.firsts, |site| {
-                is_related |= site.is_ok_and(|site| site.number == number && site.relocation.offset == offset);
-            });
-            if !is_related && is_code(&input.object, index, offset) {
-                let place = Some((name, offset));
-                report.failure(Failure { place, ..Failure::of(input.name, Cause::Erratum) });
-            }
-        });
+        self.inputs.iter().zip(&*self.firsts).for_each(|(input, first)| self.check_object(input, first, report));
     }
 
-    fn each_affected(&self, mut visit: impl FnMut(Affected<'_, 'data, O>)) {
-        for (input, first) in self.inputs.iter().zip(&*self.firsts) {
-            for index in 0..input.object.section_count() {
-                let Ok(Section { name, kind, .. }) = input.object.section(index) else { continue };
-                let Kind::Loaded { prot: Prot::ReadExec, content: Content::Bytes(bytes), .. } = kind else { continue };
-                let number = (first.section + index) as u32;
-                let Some(start) = self.layout.section_addr(number) else { continue };
-                for offset in last_words(start, bytes.len() as u64) {
-                    if bytes.get(offset as usize..).is_some_and(is_sequence) {
-                        visit(Affected { input, number, index, name, offset });
-                    }
+    // What there is so much room for is asked for seldom.
+    #[inline(never)]
+    fn check_object(&self, input: &Input<'data, O>, first: &First, report: &mut Report<'_>) {
+        let mut places = Places { table: [Place::default(); AT_ONCE], len: 0 };
+        for index in 0..input.object.section_count() {
+            let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
+            let Kind::Loaded { prot: Prot::ReadExec, content: Content::Bytes(bytes), .. } = kind else { continue };
+            let Some(start) = self.layout.section_addr((first.section + index) as u32) else { continue };
+            for offset in last_words(start, bytes.len() as u64) {
+                let begins = bytes.get(offset as usize..).is_some_and(is_sequence);
+                if begins && places.push(index, offset) {
+                    self.check_places(input, first, &mut places, report);
+                    places.len = 0;
                 }
             }
+        }
+        self.check_places(input, first, &mut places, report);
+    }
+
+    /// Reports those of `places` that are instructions without a relocation.
+    fn check_places(&self, input: &Input<'data, O>, first: &First, places: &mut Places, report: &mut Report<'_>) {
+        if places.len == 0 {
+            return;
+        }
+        for_each_relocation(from_ref(input), from_ref(first), &self.layout, |site| {
+            let &Relocation { reloc, offset, .. } = site.relocation;
+            let Some(section) = (site.table.number as usize).checked_sub(first.section) else { return };
+            let place = places.from(section, offset).filter(|place| place.offset == offset && reloc.is_paged());
+            if let Some(place) = place {
+                place.is_related = true;
+            }
+        });
+        if places.all().iter().all(|place| place.is_related) {
+            return;
+        }
+        places.map(&input.object);
+        for &mut Place { section, offset, .. } in
+            places.all().iter_mut().filter(|place| !place.is_related && !place.is_data)
+        {
+            let name = input.object.section(section).map_or("", |section| section.name);
+            report.failure(Failure { place: Some((name, offset)), ..Failure::of(input.name, Cause::Erratum) });
         }
     }
 }
@@ -210,17 +279,4 @@ fn last_words(start: Addr, size: u64) -> impl Iterator<Item = u64> {
     let places = pages.flat_map(|page| [LAST_WORDS, LAST_WORDS + 4].map(|at| page.plus(at.cast_signed())));
     let offsets = places.map(move |place| place.distance_from(start));
     offsets.take_while(move |&offset| offset < size.cast_signed()).filter_map(|offset| u64::try_from(offset).ok())
-}
-
-/// Whether the byte at `offset` of section `section` is of an instruction, as the mapping symbols say (AAELF64 5.5.3).
-fn is_code<'data>(object: &impl Object<'data>, section: usize, offset: u64) -> bool {
-    let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
-    let mapping = symbols.filter_map(|symbol| match symbol.definition {
-        Definition::Section { index, offset: at } if index == section && at <= offset => {
-            let is_code = symbol.name.starts_with("$x");
-            (is_code || symbol.name.starts_with("$d")).then_some((at, is_code))
-        }
-        _ => None,
-    });
-    mapping.max_by_key(|&(at, _)| at).is_none_or(|(_, is_code)| is_code)
 }

@@ -105,6 +105,8 @@ pub enum Cause<'a> {
         /// Bytes that it needs.
         needed: u64,
     },
+    /// A relocation is more than 4 GiB into its section.
+    FarPlace,
     /// The sizes of the sections add up to more than 2^63 bytes.
     TooBig,
     /// A table that the caller lends is too short; [`Needs`](super::Needs) says how long.
@@ -275,6 +277,7 @@ impl fmt::Display for Cause<'_> {
             Self::NoRoom { given, needed } => {
                 write!(f, "the r-x segment needs {needed:#x} bytes where it lies, and was given {given:#x}")
             }
+            Self::FarPlace => write!(f, "the place is more than 4 GiB into its section"),
             Self::TooBig => write!(f, "the sections are larger than the address space"),
             Self::Table(name) => write!(f, "the table of {name} that was lent is too short"),
         }

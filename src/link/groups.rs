@@ -4,7 +4,7 @@ use super::Input;
 use super::error::{Cause, Fatal};
 use super::names::Names;
 use super::object::{Alike, Kind, Object};
-use super::tables::{First, NONE};
+use super::tables::First;
 
 /// The groups that are kept, by their keys.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Groups<'t, 'data, O> {
 }
 
 impl<'t, 'data, O: Object<'data>> Groups<'t, 'data, O> {
-    pub(super) fn new(inputs: &'t [Input<'data, O>], firsts: &'t [First], buckets: &'t mut [u32]) -> Self {
+    pub(super) fn new(inputs: &'t [Input<'data, O>], firsts: &'t [First], buckets: &'t mut [u64]) -> Self {
         Self { inputs, firsts, kept: Names::new(buckets) }
     }
 
@@ -24,12 +24,11 @@ impl<'t, 'data, O: Object<'data>> Groups<'t, 'data, O> {
     pub(super) fn kept_elsewhere(&mut self, group: usize, key: &str) -> Result<Option<Alike<'data>>, Fatal> {
         let (inputs, firsts) = (self.inputs, self.firsts);
         let is = |other| group_of(inputs, firsts, other).is_some_and(|(other, _)| other == key);
-        let bucket = self.kept.bucket(key, is).ok_or(Cause::Table("groups"))?;
-        if *bucket == NONE {
-            *bucket = group as u32;
+        let kept = self.kept.enter(key, group as u32, is).ok_or(Cause::Table("groups"))?;
+        if kept == group as u32 {
             return Ok(None);
         }
-        Ok(group_of(inputs, firsts, *bucket).map(|(_, alike)| alike))
+        Ok(group_of(inputs, firsts, kept).map(|(_, alike)| alike))
     }
 }
 

@@ -13,14 +13,11 @@ use super::error::{Cause, CommitError, Failure, Fatal};
 use super::layout::Layout;
 use super::object::{Content, Object, Section};
 use super::order::{self, array_of};
-use super::plan::{Plan, begins};
-use super::route::Action;
+use super::plan::Plan;
 use super::tables::{IN_PLACE, Output};
-use super::walk::for_each_relocation;
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::patch::{self, Fixup};
-use crate::reloc::Reloc;
 
 impl<'data> Layout<'_, 'data> {
     /// Where a section of that content runs, if that is where it lies.
@@ -64,39 +61,30 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     ///
     /// Those of `commit`; [`CommitError::Fixups`] and [`CommitError::Beyond`].
     pub fn commit_in_place<'f>(
-        &mut self,
+        &self,
         memory: &mut [patch::Section<'_>],
         (base, len): (Addr, u64),
         fixups: &'f mut [Fixup],
     ) -> Result<&'f [Fixup], CommitError> {
         self.commit_segments(memory)?;
-        let Self { inputs, firsts, symbols, layout, router, .. } = self;
-        let (mut count, mut result) = (0, Ok(()));
-        for_each_relocation(inputs, firsts, |site| {
-            let Ok(site) = site else { return };
-            let Ok(reference) = site.reference(symbols, layout) else { return };
-            let is_here = layout.section(site.number).is_some_and(|(output, _)| output.is_in_place());
-            let distance = reference.place.distance_from(base).cast_unsigned();
-            let Some(raw) = site.raw().filter(|_| is_here && distance < len) else { return };
-            let Ok(offset) = u32::try_from(distance) else {
-                result = Err(CommitError::Beyond(reference.place));
-                return;
-            };
-            let fixup = match router.route(&reference, raw, &|reference| begins(inputs, firsts, reference)) {
-                Ok(Action::Patch(value)) => Fixup::new(offset, reference.reloc, value),
-                Ok(Action::Lead(to, _)) => Fixup::new(offset, reference.reloc, to),
-                Ok(Action::Replace(word) | Action::Adr(word) | Action::Detour(word)) => {
-                    Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into()))
-                }
-                // The plan would have reported it.
-                Err(_) => return,
-            };
-            if let Some(free) = fixups.get_mut(count) {
-                *free = fixup;
+        let mut count = 0;
+        for (addr, run) in self.runs() {
+            if !self.layout.section(run.of).is_some_and(|(output, _)| output.is_in_place()) {
+                continue;
             }
-            count += 1;
-        });
-        result?;
+            for fixup in self.fixups_of(run) {
+                let place = addr.at(fixup.offset());
+                let distance = place.distance_from(base).cast_unsigned();
+                if distance >= len {
+                    continue;
+                }
+                let offset = u32::try_from(distance).map_err(|_| CommitError::Beyond(place))?;
+                if let Some(free) = fixups.get_mut(count) {
+                    *free = Fixup::new(offset, fixup.reloc(), fixup.value());
+                }
+                count += 1;
+            }
+        }
         fixups.get(..count).ok_or(CommitError::Fixups(count))
     }
 }

@@ -1,11 +1,74 @@
 //! What the linker has to know of relocations beyond their table: what each kind refers to.
 
+use super::scan::without_islands;
 use super::tls::Access;
+use crate::arena::Reach;
 use crate::got::Kind;
-use crate::reloc::{Class, Reloc};
+use crate::reloc::{Class, Reloc, Remedy};
+
+/// All that the linker asks of every relocation, at a glance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// It is given the address of its target, and asks for nothing else to be made.
+    pub(super) is_plain: bool,
+    /// It is given the slot of its target, wherever that lies.
+    pub(super) is_slot: bool,
+    /// See [`is_call`].
+    pub(super) is_call: bool,
+    /// See [`is_near_slot`].
+    pub(super) is_near_slot: bool,
+    /// See [`entry`].
+    pub(super) entry: Option<Kind>,
+    /// See [`Reloc::remedy`].
+    pub(super) remedy: Option<Remedy>,
+    /// See [`Reloc::reach`].
+    pub(super) reach: Reach,
+    /// It needs nothing in an island where its target is so many bytes away, however many islands come between.
+    pub(super) near: u64,
+}
+
+impl Facts {
+    const fn of(reloc: Reloc) -> Self {
+        let is_thread_local = Access::of(reloc).is_some();
+        let is_ours = unsupported(reloc).is_none() && !is_thread_local && !matches!(reloc, Reloc::PATCHINST);
+        let is_paged_without_check = matches!(reloc, Reloc::ADR_PREL_PG_HI21_NC);
+        let is_slot = matches!(reloc.takes(), Class::Slot) && !matches!(reloc, Reloc::GOTPCREL32);
+        let reach = reloc.reach();
+        let shorter = if reach.max < reach.min.saturating_neg() { reach.max } else { reach.min.saturating_neg() };
+        let is_hop = matches!(reloc.remedy(), Some(Remedy::Hop));
+        Self {
+            near: if is_hop { 0 } else { without_islands(shorter.cast_unsigned()) },
+            is_plain: is_ours && matches!(reloc.takes(), Class::Addr) && !is_paged_without_check,
+            is_slot: is_ours && is_slot && !is_near_slot(reloc),
+            is_call: is_call(reloc),
+            is_near_slot: is_near_slot(reloc),
+            entry: entry(reloc),
+            remedy: reloc.remedy(),
+            reach,
+        }
+    }
+}
+
+/// The facts of all, in the order of [`Reloc::ALL`].
+static FACTS: [Facts; Reloc::ALL.len()] = {
+    let mut facts = [Facts::of(Reloc::NONE); Reloc::ALL.len()];
+    let mut rest = Reloc::ALL;
+    while let [before @ .., reloc] = rest {
+        facts[before.len()] = Facts::of(*reloc);
+        rest = before;
+    }
+    facts
+};
+
+/// The facts of `reloc`.
+pub(super) fn facts(reloc: Reloc) -> &'static Facts {
+    // Discriminants count from 0 in the same order; the first serves for what there is not.
+    let [first, ..] = &FACTS;
+    FACTS.get(reloc as usize).unwrap_or(first)
+}
 
 /// Why the linker does not make what the relocation refers to; `None` where it does.
-pub(super) fn unsupported(reloc: Reloc) -> Option<&'static str> {
+pub(super) const fn unsupported(reloc: Reloc) -> Option<&'static str> {
     match reloc.code() {
         317 => Some("a function tells its value when the program starts"),
         580..=597 => Some("it is of a pointer that is signed when the program runs"),
@@ -14,16 +77,17 @@ pub(super) fn unsupported(reloc: Reloc) -> Option<&'static str> {
 }
 
 /// Which entry of the GOT `reloc` is to; `None` where it is to none.
-pub(super) fn entry(reloc: Reloc) -> Option<Kind> {
+pub(super) const fn entry(reloc: Reloc) -> Option<Kind> {
     match Access::of(reloc) {
         Some(Access::Entry(kind)) => Some(kind),
         Some(_) => None,
-        None => (reloc.takes() == Class::Slot || got_offset(reloc).is_some()).then_some(Kind::Gdat),
+        None if matches!(reloc.takes(), Class::Slot) || got_offset(reloc).is_some() => Some(Kind::Gdat),
+        None => None,
     }
 }
 
 /// How many slots an entry takes.
-pub(super) fn slots(kind: Kind) -> usize {
+pub(super) const fn slots(kind: Kind) -> usize {
     match kind {
         Kind::Gdat | Kind::Gtprel => 1,
         Kind::Gtlsidx | Kind::Gldm | Kind::Gtlsdesc => 2,
@@ -31,7 +95,7 @@ pub(super) fn slots(kind: Kind) -> usize {
 }
 
 /// Whether `reloc` is a call or jump that a veneer may come between (AAELF64 5.7.8).
-pub(super) fn is_call(reloc: Reloc) -> bool {
+pub(super) const fn is_call(reloc: Reloc) -> bool {
     matches!(reloc, Reloc::CALL26 | Reloc::JUMP26 | Reloc::PLT32)
 }
 
@@ -43,7 +107,7 @@ pub(super) enum Base {
 }
 
 /// Where `reloc` measures the offset of a slot from; `None` where it is not of that kind.
-pub(super) fn got_offset(reloc: Reloc) -> Option<Base> {
+pub(super) const fn got_offset(reloc: Reloc) -> Option<Base> {
     match reloc {
         Reloc::LD64_GOTPAGE_LO15 => Some(Base::GotPage),
         Reloc::LD64_GOTOFF_LO15
@@ -59,6 +123,6 @@ pub(super) fn got_offset(reloc: Reloc) -> Option<Base> {
 }
 
 /// Whether `reloc` reaches only the slots near the base of the GOT.
-pub(super) fn is_near_slot(reloc: Reloc) -> bool {
+pub(super) const fn is_near_slot(reloc: Reloc) -> bool {
     matches!(reloc, Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15)
 }

@@ -7,7 +7,7 @@ use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
 use super::sequence::{Ordered, Sequence};
-use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Segment};
+use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Run, Segment};
 use super::tls::Template;
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -39,6 +39,8 @@ pub(super) struct Layout<'t, 'data> {
     pub(super) most: u64,
     /// The lowest address of the image, once there are addresses.
     pub(super) image: Addr,
+    /// Whether any section [was moved](Self::moved).
+    pub(super) has_moved: bool,
     /// Bytes from where objects lie to where they run, if that is where they run.
     pub(super) in_place: Option<i64>,
 }
@@ -48,7 +50,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     pub(super) fn new(
         placed: &'t mut [Placed],
         outputs: &'t mut [Output<'data>],
-        names: &'t mut [u32],
+        names: &'t mut [u64],
         ordered: &'t mut [Ordered<'data>],
         segments: &'t mut [Segment],
     ) -> Result<Self, Fatal> {
@@ -64,6 +66,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             run: NONE,
             most: 0,
             image: Addr::default(),
+            has_moved: false,
             in_place: None,
         };
         layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
@@ -81,7 +84,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         &mut self,
         inputs: &[Input<'data, O>],
         firsts: &mut [First],
-        groups: &mut [u32],
+        groups: &mut [u64],
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         let mut next = 0;
@@ -90,7 +93,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
         }
         self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
-        self.placed.fill(Placed { output: NONE, isle: NONE, is_ordered: false, offset: 0, moved: 0 });
+        self.placed.fill(Placed::NOWHERE);
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
@@ -186,9 +189,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
-        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("output_names"))?;
-        let number = if *bucket == NONE { new } else { *bucket };
-        *bucket = number;
+        let number = self.names.enter(name, new, is).ok_or(Cause::Table("output_names"))?;
         if number == new {
             self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
         }
@@ -255,6 +256,11 @@ impl<'t, 'data> Layout<'t, 'data> {
         Template::of(self.outputs())
     }
 
+    /// Whether the input section numbered `section` is loaded, and no part of the template.
+    pub(super) fn is_loaded(&self, section: u32) -> bool {
+        self.section(section).is_some_and(|(output, _)| !output.is_thread_local)
+    }
+
     /// Whether the input section numbered `section` is part of the template.
     pub(super) fn is_thread_local(&self, section: u32) -> bool {
         self.section(section).is_some_and(|(output, _)| output.is_thread_local)
@@ -282,6 +288,13 @@ impl<'t, 'data> Layout<'t, 'data> {
         Some(output.addr.plus(offset.cast_signed()))
     }
 
+    /// Tells the section of relocations numbered `section` what is to be done for them.
+    pub(super) fn note_run(&mut self, section: usize, run: Run) {
+        if let Some(placed) = self.placed.get_mut(section) {
+            placed.run = run;
+        }
+    }
+
     /// Has the input section numbered `section` followed by an island, if it is executable.
     pub(super) fn want_island(&mut self, section: u32) {
         let is_text = self.is_text(section);
@@ -297,6 +310,7 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// Tells each input section by how much it was moved since its address was taken down.
     pub(super) fn note_moves(&mut self) {
+        self.has_moved = true;
         self.each_moved(|addr, noted| addr.get().cast_signed().wrapping_sub(noted));
     }
 

@@ -1,42 +1,65 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
-use super::hash::hash;
 use super::tables::NONE;
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
-/// Open addressing with linear probing. A bucket holds a number, or [`NONE`]; what the number's name is, the caller knows.
+/// Open addressing with linear probing. A bucket holds 32 bits of a name's hash above the number, or [`EMPTY`]; what the
+/// number's name is, the caller knows, and is asked only where the bits are the same.
 #[derive(Debug)]
-pub(super) struct Names<'t>(&'t mut [u32]);
+pub(super) struct Names<'t> {
+    buckets: &'t mut [u64],
+    /// Where programs lie at random, no file can be written whose names have one hash.
+    secrets: RapidSecrets,
+}
+
+/// No number: a bucket that is not in use.
+const EMPTY: u64 = u64::MAX;
 
 impl<'t> Names<'t> {
-    pub(super) fn new(buckets: &'t mut [u32]) -> Self {
-        buckets.fill(NONE);
-        Self(buckets)
+    pub(super) fn new(buckets: &'t mut [u64]) -> Self {
+        buckets.fill(EMPTY);
+        let secrets = RapidSecrets::seed(buckets.as_ptr().addr() as u64);
+        Self { buckets, secrets }
     }
 
-    /// The bucket of `name`: the one whose number `is` that name, or else the first empty one on the way to it; `None`
-    /// where all are in use.
-    pub(super) fn bucket(&mut self, name: &str, is: impl Fn(u32) -> bool) -> Option<&mut u32> {
-        let at = self.position(name, is)?;
-        self.0.get_mut(at)
+    /// The number that is entered under `name`: `number`, which is not [`NONE`], unless there was one before, of which `is`
+    /// tells whether it has the name. `None` where all buckets are in use.
+    pub(super) fn enter(&mut self, name: &str, number: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = self.hash(name);
+        let at = self.position(hash, is)?;
+        let bucket = self.buckets.get_mut(at)?;
+        if *bucket == EMPTY {
+            *bucket = tag(hash) | u64::from(number);
+        }
+        Some(*bucket as u32)
     }
 
     /// The number of `name`.
     pub(super) fn get(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.position(name, is)?;
-        self.0.get(at).copied().filter(|&number| number != NONE)
+        let at = self.position(self.hash(name), is)?;
+        self.buckets.get(at).map(|&bucket| bucket as u32).filter(|&number| number != NONE)
     }
 
     /// The buckets, for who needs the index no more.
-    pub(super) fn buckets(&mut self) -> &mut [u32] {
-        self.0
+    pub(super) fn buckets(&mut self) -> &mut [u64] {
+        self.buckets
     }
 
-    fn position(&self, name: &str, is: impl Fn(u32) -> bool) -> Option<usize> {
-        let hash = hash(name);
-        // The upper bits of hash * length spread evenly over any length.
-        let start = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
-        let (before, from) = self.0.split_at_checked(start)?;
-        let probes = (start..).zip(from).chain((0..).zip(before));
-        probes.into_iter().find(|&(_, &number)| number == NONE || is(number)).map(|(at, _)| at)
+    fn hash(&self, name: &str) -> u64 {
+        rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
     }
+
+    fn position(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
+        // The upper bits of hash * length spread evenly over any length.
+        let start = ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize;
+        let (before, from) = self.buckets.split_at_checked(start)?;
+        let probes = (start..).zip(from).chain((0..).zip(before));
+        let ends = |bucket: u64| bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32));
+        probes.into_iter().find(|&(_, &bucket)| ends(bucket)).map(|(at, _)| at)
+    }
+}
+
+/// The bits of a hash that a bucket has, where it has them: those that do not say where it lies.
+const fn tag(hash: u64) -> u64 {
+    hash << 32
 }

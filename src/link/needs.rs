@@ -1,15 +1,17 @@
 //! How much linking needs, by looking through the objects once.
 
 use super::Input;
+use super::bases::IN_REACH;
 use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
-use super::kinds::{entry, is_call, is_near_slot, slots};
-use super::object::{self, Binding, Definition, Object};
+use super::kinds::{facts, slots};
+use super::object::{self, Binding, Definition, Object, Relocation};
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
-use crate::reloc::Remedy;
+use crate::patch::Fixup;
+use crate::reloc::{Reloc, Remedy};
 use crate::{got, veneer};
 
 /// How many records each table must have. [`measure`] gives a bound that always suffices, [`Plan::needs`](super::Plan::needs) what
@@ -42,6 +44,8 @@ pub struct Needs {
     pub islands: usize,
     /// Records in [`Tables::veneers`](super::Tables::veneers).
     pub veneers: usize,
+    /// Records in [`Tables::fixups`](super::Tables::fixups).
+    pub fixups: usize,
 }
 
 impl Needs {
@@ -50,13 +54,14 @@ impl Needs {
         self.objects * size_of::<First>()
             + self.sections * size_of::<Placed>()
             + self.symbols * size_of::<Target>()
-            + (self.names + self.output_names + self.groups) * size_of::<u32>()
+            + (self.names + self.output_names + self.groups) * size_of::<u64>()
             + self.ordered * size_of::<Ordered<'_>>()
             + self.outputs * size_of::<Output<'_>>()
             + self.segments * size_of::<Segment>()
             + self.slots * size_of::<got::Entry>()
             + self.islands * size_of::<Isle>()
             + self.veneers * size_of::<veneer::Cell>()
+            + self.fixups * size_of::<Fixup>()
     }
 }
 
@@ -66,59 +71,19 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // Beyond the objects' own output sections: the GOT, the veneers, room for common symbols, and the two parts of what the
     // blocks of threads begin as.
     let mut needs = Needs { objects: inputs.len(), outputs: 5, segments: 3 + pins, ..Needs::default() };
-    let (mut globals, mut indirect) = (0, 0);
-    let (mut to_slot, mut near, mut calls, mut others) = (0_usize, 0_usize, 0_usize, 0_usize);
-    let mut thread_local = 0_usize;
-    // Executable input sections, those with conditional branches, and the bytes of all.
-    let (mut pieces, mut hops, mut text) = (0_usize, 0_usize, 0_u64);
+    let mut found = Found::default();
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
-        let symbols = (0..object.symbol_count()).filter_map(|index| object.symbol(index).ok());
-        for symbol in symbols {
-            globals += usize::from(symbol.binding != Binding::Local);
-            indirect += usize::from(matches!(symbol.definition, Definition::Indirect { .. }));
-        }
-        for section in 0..object.section_count() {
-            let (kind, order) = match object.section(section) {
-                Ok(section) => (section.kind, section.order),
-                Err(_) => continue,
-            };
-            match kind {
-                object::Kind::Loaded { prot, align, content } => {
-                    needs.outputs += 1;
-                    needs.ordered += usize::from(!order.is_empty());
-                    if prot == Prot::ReadExec {
-                        pieces += 1;
-                        text = text.saturating_add(content.size()).saturating_add(align);
-                    }
-                }
-                object::Kind::Group { .. } => needs.groups += 2,
-                object::Kind::Relocations { count, .. } => {
-                    let mut has_hop = false;
-                    object.for_each_relocation(section, count, &mut |relocation| {
-                        let Ok(relocation) = relocation else { return };
-                        match entry(relocation.reloc) {
-                            Some(Kind::Gdat) => to_slot += 1,
-                            Some(kind) => thread_local = thread_local.saturating_add(slots(kind)),
-                            None => {}
-                        }
-                        near += usize::from(is_near_slot(relocation.reloc));
-                        calls += usize::from(is_call(relocation.reloc));
-                        others += usize::from(relocation.reloc.remedy().is_some_and(|remedy| remedy != Remedy::Veneer));
-                        has_hop |= relocation.reloc.remedy() == Some(Remedy::Hop);
-                    });
-                    hops += usize::from(has_hop);
-                }
-                _ => {}
-            }
-        }
+        found.sections(object, &mut needs);
+        found.symbols(object);
     }
+    let Found { globals, indirect, pieces, hops, text, near, to_slot, calls, others, thread_local, .. } = found;
     // At most half of the buckets are in use.
     needs.names = 2 * globals;
     needs.output_names = 2 * needs.outputs;
     // A symbol has one slot, and perhaps one more near each base of the GOT.
-    needs.slots = (to_slot + calls).min(needs.symbols + near) + indirect;
+    needs.slots = (to_slot + calls.min(found.outside)).min(needs.symbols + near) + indirect;
     // It may have two entries of two slots and one of one for thread-local storage, which is all that one access takes; all
     // share one entry more, and the first pair begins at an even slot.
     needs.slots += thread_local.min(needs.symbols.saturating_mul(5).saturating_add(2)).saturating_add(1);
@@ -126,7 +91,115 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // what is pinned, and up to two for each stride: an island and the next but one are further apart than that.
     let strides = usize::try_from(text / STRIDE).unwrap_or(usize::MAX).saturating_mul(2);
     needs.islands = 1 + pieces.min(strides.saturating_add(hops + pins));
+    // In one island no symbol has two veneers, and none of the text needs any, as long as calls are to symbols themselves.
+    let is_one = hops == 0 && pins == 0 && near <= IN_REACH && text <= STRIDE / 2;
+    let calls = if is_one { found.plain_calls.min(found.outside) + (calls - found.plain_calls) } else { calls };
     // Anything may take two cells, a call a landing pad besides.
     needs.veneers = 3 * calls + 2 * others + 2 * needs.islands + CELLS * indirect;
     needs
+}
+
+/// What is counted of all objects.
+#[derive(Debug, Default)]
+struct Found {
+    globals: usize,
+    indirect: usize,
+    /// Symbols that may mean what is not in the text of the link.
+    outside: usize,
+    /// Executable input sections, those with conditional branches, and the bytes of all.
+    pieces: usize,
+    hops: usize,
+    text: u64,
+    /// Relocations: to a slot of the GOT, to one near its base, calls, calls from text to symbols themselves, what else may
+    /// need a cell; and slots that those for thread-local storage may need.
+    to_slot: usize,
+    near: usize,
+    calls: usize,
+    plain_calls: usize,
+    others: usize,
+    thread_local: usize,
+}
+
+impl Found {
+    fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs) {
+        for index in 0..object.section_count() {
+            let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
+            match kind {
+                object::Kind::Loaded { prot, align, content } => {
+                    needs.outputs += 1;
+                    needs.ordered += usize::from(!order.is_empty());
+                    if prot == Prot::ReadExec {
+                        self.pieces += 1;
+                        self.text = self.text.saturating_add(content.size()).saturating_add(align);
+                    }
+                }
+                object::Kind::Group { .. } => needs.groups += 2,
+                object::Kind::Relocations { of, count } => {
+                    needs.fixups = needs.fixups.saturating_add(count);
+                    let is_text = text(object, of).is_some();
+                    self.relocations(object, index, count, is_text);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn relocations<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize, is_text: bool) {
+        let mut counts = [0_usize; Reloc::ALL.len()];
+        let mut with_addend = 0;
+        object.for_each_relocation(section, count, &mut |relocation| {
+            let Ok(Relocation { reloc, addend, .. }) = relocation else { return };
+            if let Some(count) = counts.get_mut(reloc as usize) {
+                *count += 1;
+            }
+            with_addend += usize::from(addend != 0 && facts(reloc).is_call);
+        });
+        let mut calls = 0;
+        for (&reloc, count) in Reloc::ALL.iter().zip(counts).filter(|&(_, count)| count > 0) {
+            let facts = facts(reloc);
+            match facts.entry {
+                Some(Kind::Gdat) => self.to_slot += count,
+                Some(kind) => self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind))),
+                None => {}
+            }
+            self.near += if facts.is_near_slot { count } else { 0 };
+            calls += if facts.is_call { count } else { 0 };
+            self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
+            self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
+        }
+        self.calls += calls;
+        self.plain_calls += if is_text { calls - with_addend } else { 0 };
+    }
+
+    fn symbols<'data, O: Object<'data>>(&mut self, object: &O) {
+        // Of a group that another object has, a symbol may mean anything.
+        let is_group =
+            |index| matches!(object.section(index), Ok(object::Section { kind: object::Kind::Group { .. }, .. }));
+        let has_groups = (0..object.section_count()).any(is_group);
+        let mut last = (usize::MAX, None);
+        for (binding, definition) in (0..object.symbol_count()).filter_map(|index| object.definition(index).ok()) {
+            let is_global = binding != Binding::Local;
+            self.globals += usize::from(is_global);
+            self.indirect += usize::from(matches!(definition, Definition::Indirect { .. }));
+            let is_inside = match definition {
+                Definition::Section { index, offset } if !(is_global && has_groups) => {
+                    if last.0 != index {
+                        last = (index, text(object, index));
+                    }
+                    last.1.is_some_and(|size| offset <= size)
+                }
+                Definition::File => true,
+                _ => false,
+            };
+            self.outside += usize::from(!is_inside);
+        }
+    }
+}
+
+/// The bytes of section `index`, if it is executable.
+fn text<'data, O: Object<'data>>(object: &O, index: usize) -> Option<u64> {
+    match object.section(index).ok()?.kind {
+        object::Kind::Loaded { prot: Prot::ReadExec, content, .. } => Some(content.size()),
+        _ => None,
+    }
 }

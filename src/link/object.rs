@@ -28,6 +28,14 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError>;
+    /// Who sees the symbol at `index`, and where it is defined: what there is to know of it without its name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`symbol`](Self::symbol), if not for the name.
+    fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        self.symbol(index).map(|symbol| (symbol.binding, symbol.definition))
+    }
     /// The relocation at `index` of the section of relocations `section`.
     ///
     /// # Errors

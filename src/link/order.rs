@@ -46,9 +46,9 @@ pub(super) const VENEERS: Step = Step(u32::MAX - 1);
 
 /// Sorts `numbers` by their steps, those of one step in the order that they have: a byte of the step at a time (radix
 /// sort), with `room` for as many.
-pub(super) fn sort(numbers: &mut [u32], room: &mut [u32], step: impl Fn(u32) -> Step) {
+pub(super) fn sort(numbers: &mut [u64], room: &mut [u64], step: impl Fn(u32) -> Step) {
     for shift in [0, 8, 16, 24] {
-        let digit = |number| usize::from((step(number).0 >> shift) as u8);
+        let digit = |number: u64| usize::from((step(number as u32).0 >> shift) as u8);
         let mut starts = [0_usize; 257];
         for &number in &*numbers {
             starts[digit(number) + 1] += 1;
@@ -139,9 +139,9 @@ mod tests {
     fn a_sort_keeps_the_order_of_equals() {
         // The steps of the numbers 0 to 999: few, far apart, in no order.
         let step = |number: u32| Step(((number * 7919 % 13) << 24) + number * 31 % 5);
-        let mut numbers: Vec<u32> = (0..1000).rev().collect();
+        let mut numbers: Vec<u64> = (0..1000).rev().collect();
         let mut expected = numbers.clone();
-        expected.sort_by_key(|&number| step(number));
+        expected.sort_by_key(|&number| step(number as u32));
         sort(&mut numbers, &mut [0; 1000], step);
         assert_eq!(numbers, expected);
     }

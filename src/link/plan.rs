@@ -4,19 +4,19 @@ use super::bases;
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
-use super::object::{Content, Definition, Kind, Object};
+use super::object::{Content, Definition, Kind, Object, Relocation};
 use super::rescue::Stranded;
-use super::route::{Action, Reference, Router};
+use super::route::{Action, Link, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
-use super::tables::{First, Tables};
+use super::tables::{First, NONE, Run, Tables};
 use super::tls::{Threads, Tls};
-use super::walk::{Site, for_each_relocation};
+use super::walk::{Site, Table};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::{Endian, PatchError};
-use crate::reloc::{Reason, Value};
+use crate::patch::{Endian, Fixup, PatchError};
+use crate::reloc::{Class, Reason, Value};
 use crate::veneer::{Purpose, VeneerError};
 
 /// Objects linked in thought: every address is known, every relocation fits.
@@ -29,6 +29,8 @@ pub struct Plan<'t, 'data, O> {
     pub(super) symbols: Symbols<'t>,
     pub(super) layout: Layout<'t, 'data>,
     pub(super) router: Router<'t>,
+    /// What is to be done, run by run ([`Run`]).
+    pub(super) fixups: &'t mut [Fixup],
     pub(super) endian: Endian,
     /// Records of the GOT's ledger that are counted, and how many output sections were to be pinned.
     pub(super) slots: usize,
@@ -89,13 +91,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place_common(&mut layout)?;
         symbols.resolve(inputs, &layout, resolve);
 
+        symbols.find_plain(&layout);
         layout.mark(options.pins);
-        let near_slots = bases::assign(inputs, firsts, &mut symbols, &layout);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
+        let near = bases::assign(inputs, firsts, &mut symbols, &layout, policy);
         let indirect = indirect::count(inputs, &symbols, policy, report);
-        counts.slots += near_slots + indirect.slots;
-        counts.cells += indirect.cells;
+        counts.slots += near.slots + indirect.slots;
+        counts.cells += near.cells + indirect.cells;
         if counts.has_pairs {
             // A pair begins at an even slot, so one may be left over.
             counts.slots = counts.slots.next_multiple_of(2);
@@ -120,9 +123,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
-        let (slots, pins) = (counts.slots, options.pins.len());
-        let mut plan =
-            Self { inputs, firsts, symbols, layout, router, endian, slots, pins, summary: Summary::default() };
+        let (slots, pins, fixups) = (counts.slots, options.pins.len(), tables.fixups);
+        let summary = Summary::default();
+        let mut plan = Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.len() > 1 {
             plan.tally()?;
@@ -134,7 +137,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
-        plan.check(report);
+        plan.check(report)?;
         if plan.router.isles.is_short() {
             return Err(Cause::Table("veneers").into());
         }
@@ -149,37 +152,91 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         Threads::new(tls, self.layout.template(), |name| self.find(name))
     }
 
-    /// Routes every relocation, and checks that it fits what it is given.
-    fn check(&mut self, report: &mut Report<'_>) {
+    /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
+    fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let (inputs, mut next) = (self.inputs, 0_usize);
+        for (object, input) in inputs.iter().enumerate() {
+            for index in 0..input.object.section_count() {
+                let Some(&first) = self.firsts.get(object) else { continue };
+                let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
+                let run = next;
+                let look = |plan: &Self, relocation: &Relocation| plan.symbols.number(&first, relocation.symbol);
+                table.for_each(&mut *self, look, |plan, site| {
+                    let Ok(site) = site else { return };
+                    plan.summary.relocations += 1;
+                    if plan.check_direct(site, next) {
+                        next += 1;
+                    } else if let Some(fixup) = plan.check_any(site, report) {
+                        if let Some(place) = plan.fixups.get_mut(next) {
+                            *place = fixup;
+                        }
+                        next += 1;
+                    }
+                });
+                let (first_fixup, count) = (u32::try_from(run), u32::try_from(next - run));
+                let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Cause::TooBig.into()) };
+                let run = Run { of: table.number, first: first_fixup, count };
+                self.layout.note_run(first.section + index, run);
+            }
+        }
+        self.check_unrelated(report);
+        if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
+    }
+
+    /// Takes down, as fixup `next`, what most relocations are given: the address of their target, or the slot that it is known
+    /// to have. Not where that does not fit, or it may have to be something else.
+    #[inline(always)]
+    fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>, next: usize) -> bool {
+        let Some(Link { facts, place, target, to, .. }) = site.link(&self.symbols) else { return false };
+        if !(facts.is_plain | (target.slot != NONE)) || self.router.policy.looks_closer() {
+            return false;
+        }
+        let slot = self.router.got.slot(target.slot).addr();
+        let (class, value) = if facts.is_plain { (Class::Addr, to) } else { (Class::Slot, slot) };
+        let &Relocation { reloc, offset, .. } = site.relocation;
+        let (Some(rest), Ok(offset)) = (site.rest(), u32::try_from(offset)) else { return false };
+        if !reloc.passes_quickly(rest, place, class, value.get(), site.table.endian) {
+            return false;
+        }
+        let Some(fixup) = self.fixups.get_mut(next) else { return false };
+        fixup.set(offset, reloc, class, value.get());
+        self.summary.rungs.direct += usize::from(facts.is_plain);
+        self.summary.rungs.slot += usize::from(!facts.is_plain);
+        true
+    }
+
+    /// What any relocation is given; reports why, where it is nothing.
+    #[inline(never)]
+    fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
         let Self { inputs, firsts, symbols, layout, router, summary, .. } = self;
-        let (mut affected, mut last) = (0, None);
-        for_each_relocation(inputs, firsts, |site| {
-            let Ok(site) = site else { return };
-            summary.relocations += 1;
-            let Ok(reference) = site.reference(symbols, layout) else { return };
-            // What reads text that is not to be read was reported.
-            if router.policy.execute_only && reads_text(&reference, layout) {
-                return;
-            }
-            // Twice for one place is once.
-            if router.is_affected(&reference) && last.replace(reference.place) != Some(reference.place) {
-                affected += 1;
-            }
-            let begins = |reference: &Reference<'_>| begins(inputs, firsts, reference);
-            match check_one(site, &reference, router, &begins) {
-                Ok(action) => summary.rungs.count(reference.reloc, action),
-                Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
-                    if let Some((given, most)) = layout.shortage() =>
-                {
-                    let cause = Cause::Stranded(error, Stranded::Room { given, most });
-                    site.report(cause, inputs, symbols, report);
+        let reference = site.reference(symbols, layout).ok()?;
+        // What reads text that is not to be read was reported.
+        if router.policy.execute_only && reads_text(&reference, layout) {
+            return None;
+        }
+        let action = check_one(site, &reference, router, &|reference| begins(inputs, firsts, reference));
+        let (number, reloc, facts, has_own_slot) =
+            (reference.number, reference.reloc, reference.facts, reference.has_own_slot());
+        let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));
+        match (action, fixup) {
+            (Ok(action), Ok(fixup)) => {
+                summary.rungs.count(facts, action);
+                if has_own_slot {
+                    symbols.note_slot(number, action, router);
                 }
-                // Said once, of the table.
-                Err(_) if router.isles.is_short() => {}
-                Err(cause) => site.report(cause, inputs, symbols, report),
+                return Some(fixup);
             }
-        });
-        self.check_unrelated(affected, report);
+            (Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. }))), _)
+                if let Some((given, most)) = layout.shortage() =>
+            {
+                let cause = Cause::Stranded(error, Stranded::Room { given, most });
+                site.report(cause, inputs, symbols, report);
+            }
+            // Said once, of the table.
+            (Err(_), _) if router.isles.is_short() => {}
+            (Err(cause), _) | (_, Err(cause)) => site.report(cause, inputs, symbols, report),
+        }
+        None
     }
 
     /// Counts what was made.
@@ -208,8 +265,8 @@ fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut 
 }
 
 /// Checks that `reference` fits what it is given.
-fn check_one(
-    site: &Site<'_>,
+fn check_one<'data, O: Object<'data>>(
+    site: &Site<'_, '_, 'data, O>,
     reference: &Reference<'_>,
     router: &mut Router<'_>,
     begins: &dyn Fn(&Reference<'_>) -> Option<u32>,

@@ -53,6 +53,12 @@ impl Policy {
     /// Calls through GOT slots and veneers, as any static linker has them, and nothing else.
     pub const NO_RESCUE: Self = Self { hops: false, detours: false, ..Self::ALL };
 
+    /// Whether even what refers to a plain symbol in reach is not simply given its address.
+    #[inline(always)]
+    pub(super) const fn looks_closer(self) -> bool {
+        self.execute_only | self.erratum_843419 | !matches!(self.tags, Tags::Keep)
+    }
+
     pub(super) const fn allows(self, remedy: Remedy) -> bool {
         match remedy {
             Remedy::Veneer => self.veneers,

@@ -3,7 +3,7 @@
 use super::bases;
 use super::error::Cause;
 use super::isles::Isles;
-use super::kinds::{Base, got_offset, is_call, is_near_slot};
+use super::kinds::{Base, Facts, got_offset};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
@@ -12,18 +12,23 @@ use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::insn::layout::PcRel;
 use crate::insn::{self, Hw};
+use crate::patch::Fixup;
 use crate::reloc::{Class, Reloc, Remedy, Slot, Value};
 
 /// A relocation, with its target found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reference<'a> {
     pub(super) reloc: Reloc,
+    pub(super) facts: &'static Facts,
     /// `P`.
     pub(super) place: Addr,
     /// The number of the input section that holds the place, and of the island right after it, or
     /// [`NONE`](super::tables::NONE).
     pub(super) section: u32,
     pub(super) isle: u32,
+    /// The number and the address of the output section that holds the place.
+    pub(super) output: u32,
+    pub(super) home: Addr,
     /// Bytes by which the place and its target were moved since what the islands need was counted.
     pub(super) moved: i64,
     pub(super) target_moved: i64,
@@ -43,6 +48,35 @@ pub(super) struct Reference<'a> {
     pub(super) is_measured: bool,
 }
 
+/// What there is to know of most relocations: from where to where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link<'a> {
+    pub(super) facts: &'static Facts,
+    /// `P`, and the numbers of the input section and of the output section that hold it.
+    pub(super) place: Addr,
+    pub(super) section: u32,
+    pub(super) output: u32,
+    /// The address of that output section: 0 until it is placed.
+    pub(super) home: Addr,
+    /// The definition meant, and its number.
+    pub(super) target: &'a Target,
+    pub(super) number: u32,
+    /// `S + A`.
+    pub(super) to: Addr,
+}
+
+impl<'a> Reference<'a> {
+    pub(super) fn link(&self) -> Link<'a> {
+        let Self { facts, place, section, output, home, target, number, addr, addend, .. } = *self;
+        Link { facts, place, section, output, home, target, number, to: addr.plus(addend) }
+    }
+
+    /// Whether it is given the slot that is the same for all objects.
+    pub(super) fn has_own_slot(&self) -> bool {
+        self.facts.is_slot && self.base == 0 && self.addend == 0
+    }
+}
+
 /// What is done at the place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
@@ -56,6 +90,20 @@ pub(super) enum Action {
     Adr(u32),
     /// The same, by a branch to a detour.
     Detour(u32),
+}
+
+impl Action {
+    /// What is to be done at the byte `offset` of a section.
+    pub(super) fn fixup(self, offset: u64, reloc: Reloc) -> Result<Fixup, Cause<'static>> {
+        let offset = u32::try_from(offset).map_err(|_| Cause::FarPlace)?;
+        Ok(match self {
+            Self::Patch(value) => Fixup::new(offset, reloc, value),
+            Self::Lead(to, _) => Fixup::new(offset, reloc, to),
+            Self::Replace(word) | Self::Adr(word) | Self::Detour(word) => {
+                Fixup::new(offset, Reloc::PATCHINST, Addr::new(word.into()))
+            }
+        })
+    }
 }
 
 /// The ledgers that references are routed through.
@@ -79,14 +127,14 @@ impl Router<'_> {
         raw: u64,
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
-        let Reference { reloc, place, target, addend, .. } = *reference;
+        let Reference { reloc, facts, place, target, addend, .. } = *reference;
         if !reference.is_measured && refers_to_nothing(reloc, target) {
             return match to_nothing(reference, raw) {
                 Action::Patch(value) if self.is_affected(reference) => self.mend(reference, value, raw),
                 action => Ok(action),
             };
         }
-        if through_slot(reloc, target, addend, self.policy) {
+        if through_slot(facts, target, addend, self.policy) {
             let slot = self.slot(reference)?;
             let direct = Value::Addr(reference.addr);
             return match self.call(reference, Value::Slot(slot), begins) {
@@ -100,7 +148,7 @@ impl Router<'_> {
             return self.mend(reference, value, raw);
         }
         let is_aligned = reloc.x(place, value).is_some_and(|x| x & (reloc.alignment().cast_signed() - 1) == 0);
-        match reloc.remedy() {
+        match facts.remedy {
             Some(remedy) if is_aligned && !self.reaches(reference, value) => match remedy {
                 _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
                 Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
@@ -146,9 +194,9 @@ impl Router<'_> {
 
     /// The slot of the symbol: the one near the object's base, where that is wanted or there; else the one of all.
     pub(super) fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
-        let &Reference { reloc, base, number, addr, .. } = reference;
+        let &Reference { facts, base, number, addr, .. } = reference;
         let near = bases::key(base, number);
-        let is_near = is_near_slot(reloc) || self.got.get(near, got::Kind::Gdat).is_some();
+        let is_near = facts.is_near_slot || self.got.get(near, got::Kind::Gdat).is_some();
         let key = if is_near { near } else { bases::key(0, number) };
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
@@ -162,8 +210,8 @@ impl Router<'_> {
 }
 
 /// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
-pub(super) fn through_slot(reloc: Reloc, target: &Target, addend: i64, policy: Policy) -> bool {
-    is_call(reloc) && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
+pub(super) fn through_slot(facts: &Facts, target: &Target, addend: i64, policy: Policy) -> bool {
+    facts.is_call && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
 /// Whether the target is in the section of the place.

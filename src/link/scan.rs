@@ -2,14 +2,14 @@
 
 use super::error::{Cause, Failure};
 use super::isles::STRIDE;
-use super::kinds::{entry, is_near_slot, slots as slots_of};
+use super::kinds::{facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
-use super::object::Object;
+use super::object::{Object, Relocation};
 use super::policy::Policy;
-use super::route::{Reference, is_within, refers_to_nothing, through_slot};
+use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, State};
-use super::walk::for_each_relocation;
+use super::tables::{First, Placed, State, Target};
+use super::walk::{Site, Table};
 use super::{Input, Report, erratum};
 use crate::addr::Addr;
 use crate::arena::{Prot, Reach};
@@ -34,84 +34,210 @@ pub(super) struct Counts {
 /// whose conditional branches may not reach are told that they want an island.
 pub(super) fn scan<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
-    firsts: &[First],
+    firsts: &mut [First],
     symbols: &mut Symbols<'_>,
     layout: &mut Layout<'_, 'data>,
     policy: Policy,
     slots: usize,
     report: &mut Report<'_>,
 ) -> Counts {
-    let mut counts = Counts::default();
-    let mut has_module = false;
     let spans = Spans::of(layout, slots);
-    for_each_relocation(inputs, firsts, |site| {
-        let site = match site {
-            Ok(site) => site,
-            Err((input, error)) => return report.failure(Failure::of(input, Cause::Object(error))),
-        };
-        match site.reference(symbols, layout) {
-            Ok(reference) => {
-                let Reference { reloc, base, number, target, addend, section, .. } = reference;
-                let through_slot = through_slot(reloc, target, addend, policy);
-                // A slot near another base than the first is counted already.
-                let entry = entry(reloc).filter(|_| !is_near_slot(reloc) || base == 0);
-                let entry = if through_slot { Some(Kind::Gdat) } else { entry };
-                if policy.execute_only && reads_text(&reference, layout) {
-                    return site.report(Cause::ReadsText(reloc), inputs, symbols, report);
+    let mut scan = Scan { symbols, policy, spans, counts: Counts::default(), has_module: false };
+    for (input, first) in inputs.iter().zip(firsts) {
+        let mut has_near = false;
+        for index in 0..input.object.section_count() {
+            let Some(table) = Table::new(input, first, index, layout) else { continue };
+            let mut wants_island = false;
+            let look = |scan: &Scan<'_, '_>, relocation: &Relocation| scan.symbols.number(first, relocation.symbol);
+            table.for_each(&mut scan, look, |scan, site| match site {
+                Ok(site) => {
+                    has_near |= facts(site.relocation.reloc).is_near_slot;
+                    wants_island |= match scan.link(site) {
+                        Some(link) if scan.is_direct(&link, layout) => false,
+                        Some(link) => scan.count(&scan.wants_plain(&link, layout)),
+                        None => scan.look(site, layout, inputs, report),
+                    };
                 }
-                let may_be_affected = policy.erratum_843419 && erratum::may_be_affected(&reference);
-                let is_to_something = may_be_affected || !refers_to_nothing(reloc, target);
-                let remedy = reloc.remedy().filter(|&remedy| policy.allows(remedy) && is_to_something);
-                let reach = if may_be_affected { erratum::REACH } else { reloc.reach() };
-                let lies = spans.lies(&reference, layout);
-                let Some(target) = symbols.get_mut(number as usize) else { return };
-                counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
-                match entry {
-                    // One for all.
-                    Some(Kind::Gldm) if replace(&mut has_module, true) => {}
-                    Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
-                    Some(kind) => counts.slots += target.count(kind),
-                    None => {}
-                }
-                if through_slot {
-                    // One veneer for all, but where there are several islands, or another slot near another base.
-                    if !replace(&mut target.veneer, true) || base > 0 || !spans.has_one_island {
-                        counts.cells += 2;
-                    }
-                    return;
-                }
-                let Some(remedy) = remedy else { return };
-                let cells = match remedy {
-                    Remedy::Veneer => 2 + usize::from(policy.landing_pads),
-                    Remedy::Hop => 1,
-                    Remedy::Detour => 2,
-                };
-                match lies {
-                    Lies::At(distance) if reach.covers(distance) => return,
-                    Lies::About(distance) if covers(reach, distance) => {
-                        // While the islands have no sizes, a hop may be made for it.
-                        counts.cells += if remedy == Remedy::Hop { cells } else { 0 };
-                        return;
-                    }
-                    Lies::InText(span) if reach.spans(span) => return,
-                    Lies::Beside(span) if reach.spans(span) => counts.spare += cells,
-                    _ => counts.cells += cells,
-                }
-                if remedy == Remedy::Hop {
-                    layout.want_island(section);
-                }
+                Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+            });
+            if wants_island {
+                layout.want_island(table.number);
             }
+        }
+        first.has_near = has_near;
+    }
+    scan.counts
+}
+
+/// What is counted, and what for.
+struct Scan<'a, 't> {
+    symbols: &'a mut Symbols<'t>,
+    policy: Policy,
+    spans: Spans,
+    counts: Counts,
+    /// There is an entry of the module.
+    has_module: bool,
+}
+
+impl Scan<'_, '_> {
+    /// What most relocations refer to, where the policy has no more to say of them.
+    #[inline]
+    fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
+        site.link(self.symbols).filter(|_| !self.policy.looks_closer())
+    }
+
+    /// Whether nothing is needed: no slot, and no island, for it has its target in reach wherever all that is between lies.
+    /// The kinds of relocations come in no order, so that only the answer is a branch.
+    #[inline]
+    fn is_direct(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> bool {
+        let Link { facts, place, output: from, home, target, to, .. } = *link;
+        let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize) else {
+            return facts.entry.is_none() && facts.remedy.is_none();
+        };
+        let distance = home.plus(offset.cast_signed()).plus(to.get().cast_signed()).distance_from(place);
+        let is_near = (output == from) & (distance.unsigned_abs() < facts.near);
+        facts.entry.is_none() & (facts.remedy.is_none() | is_near)
+    }
+
+    /// Counts what a relocation may need, or reports why it cannot be linked. Answers whether it wants an island after its
+    /// section.
+    #[inline(never)]
+    fn look<'data, O: Object<'data>>(
+        &mut self,
+        site: &Site<'_, '_, 'data, O>,
+        layout: &Layout<'_, 'data>,
+        inputs: &[Input<'data, O>],
+        report: &mut Report<'_>,
+    ) -> bool {
+        let wants = site.reference(self.symbols, layout).and_then(|reference| Ok(self.wants(&reference, layout)?));
+        match wants {
+            Ok(wants) => return self.count(&wants),
             Err(Some(cause)) => {
-                let own = symbols.get_mut(site.first.symbol.wrapping_add(site.relocation.symbol));
-                let again = own.is_some_and(|own| cause == Cause::Undefined && replace(&mut own.reported, true));
-                if !again {
-                    site.report(cause, inputs, symbols, report);
+                let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
+                let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
+                if !self.symbols.get_mut(own).is_some_and(again) {
+                    site.report(cause, inputs, self.symbols, report);
                 }
             }
             Err(None) => {}
         }
-    });
-    counts
+        false
+    }
+
+    /// What `reference` may need.
+    fn wants(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Result<Wants, Cause<'static>> {
+        let Reference { reloc, facts, number, target, addend, .. } = *reference;
+        if self.policy.execute_only && reads_text(reference, layout) {
+            return Err(Cause::ReadsText(reloc));
+        }
+        if through_slot(facts, target, addend, self.policy) {
+            return Ok(Wants {
+                number,
+                entry: Some(Kind::Gdat),
+                way: Way::Cells { cells: 2, is_hop: false },
+                is_once: self.spans.has_one_island,
+            });
+        }
+        if self.policy.erratum_843419 && erratum::may_be_affected(reference) {
+            return Ok(self.wants_within(erratum::REACH, &reference.link(), layout));
+        }
+        if refers_to_nothing(reloc, target) {
+            return Ok(Wants { number, entry: None, way: Way::Direct, is_once: false });
+        }
+        Ok(self.wants_plain(&reference.link(), layout))
+    }
+
+    /// The same of one to something, which is not called through a slot.
+    #[inline]
+    fn wants_plain(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
+        self.wants_within(link.facts.reach, link, layout)
+    }
+
+    /// The same of one that reaches so far.
+    #[inline]
+    fn wants_within(&self, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
+        let Link { facts, number, .. } = *link;
+        // Slots near a base are counted when each object has its own.
+        let entry = facts.entry.filter(|_| !facts.is_near_slot);
+        let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy));
+        let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, reach, link, layout));
+        // In one island there is one veneer for all calls to a symbol itself.
+        let is_once = facts.is_call && link.to == link.target.addr && self.spans.has_one_island;
+        Wants { number, entry, way, is_once }
+    }
+
+    /// How a reference that `remedy` may bring to its target gets there.
+    fn way(&self, remedy: Remedy, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
+        let cells = match remedy {
+            Remedy::Veneer => 2 + usize::from(self.policy.landing_pads),
+            Remedy::Hop => 1,
+            Remedy::Detour => 2,
+        };
+        let is_hop = remedy == Remedy::Hop;
+        match self.spans.lies(link, layout) {
+            Lies::At(distance) if reach.covers(distance) => Way::Direct,
+            // While the islands have no sizes, a hop may be made for it.
+            Lies::About(distance) if covers(reach, distance) && is_hop => Way::Cells { cells, is_hop: false },
+            Lies::About(distance) if covers(reach, distance) => Way::Direct,
+            Lies::InText(span) if reach.spans(span) => Way::Direct,
+            Lies::Beside(span) if reach.spans(span) => Way::Spare { cells, is_hop },
+            _ => Way::Cells { cells, is_hop },
+        }
+    }
+
+    /// Counts it. Answers whether it wants an island after its section.
+    #[inline]
+    fn count(&mut self, wants: &Wants) -> bool {
+        let &Wants { number, entry, way, is_once } = wants;
+        let counts = &mut self.counts;
+        counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
+        match entry {
+            // One for all.
+            Some(Kind::Gldm) if replace(&mut self.has_module, true) => {}
+            Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
+            Some(kind) => counts.slots += self.symbols.get_mut(number as usize).map_or(0, |target| target.count(kind)),
+            None => {}
+        }
+        if matches!(way, Way::Direct) {
+            return false;
+        }
+        let target = self.symbols.get_mut(number as usize);
+        if is_once && target.is_some_and(|target| replace(&mut target.veneer, true)) {
+            return false;
+        }
+        match way {
+            Way::Direct => false,
+            Way::Cells { cells, is_hop } => {
+                counts.cells += cells;
+                is_hop
+            }
+            Way::Spare { cells, is_hop } => {
+                counts.spare += cells;
+                is_hop
+            }
+        }
+    }
+}
+
+/// What a reference may need.
+struct Wants {
+    /// The number of its target, and the entry of the GOT that it is to have.
+    number: u32,
+    entry: Option<Kind>,
+    way: Way,
+    /// What it makes serves all that are of its symbol.
+    is_once: bool,
+}
+
+/// How a reference gets to its target.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By itself.
+    Direct,
+    /// By so many cells of an island.
+    Cells { cells: usize, is_hop: bool },
+    /// The same, where the segments do not lie side by side.
+    Spare { cells: usize, is_hop: bool },
 }
 
 /// Whether the relocation is of data in text, or of a load from there.
@@ -164,26 +290,30 @@ impl Spans {
         Self { text: with_islands(text), all: with_islands(all), has_one_island }
     }
 
-    fn lies(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Lies {
-        let Reference { reloc, place, section, target, addr, addend, .. } = *reference;
-        let to = match target.state {
-            _ if entry(reloc).is_some() => Some(GOT),
+    #[inline]
+    fn lies(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Lies {
+        let Link { facts, place, section, output: from, home, target, to, .. } = *link;
+        let is_entry = facts.entry.is_some();
+        if target.state == State::Defined
+            && !target.indirect
+            && !is_entry
+            && let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize)
+            && output == from
+        {
+            // Until they are placed, symbols' addresses are their offsets.
+            let distance = home.plus(offset.cast_signed()).plus(to.get().cast_signed()).distance_from(place);
+            return if target.section == section { Lies::At(distance) } else { Lies::About(distance) };
+        }
+        let home = match target.state {
+            _ if is_entry => Some(GOT),
             State::Defined if target.indirect => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
             State::GotBase => Some(GOT),
             _ => None,
         };
-        let from = layout.output_of(section);
-        if from == to && target.state == State::Defined && !target.indirect {
-            // Until they are placed, output sections begin at the address 0, and symbols' are their offsets.
-            let start = layout.section_addr(target.section).unwrap_or_default();
-            let distance = start.plus(addr.get().cast_signed()).plus(addend).distance_from(place);
-            return if is_within(reference) { Lies::At(distance) } else { Lies::About(distance) };
-        }
-        let outputs = layout.outputs();
-        let find = |number: Option<usize>| number.and_then(|number| outputs.get(number));
-        match (find(from), find(to)) {
+        let find = |number: usize| layout.outputs().get(number);
+        match (find(from as usize), home.and_then(find)) {
             (Some(from), Some(to)) if from.is_pinned || to.is_pinned => Lies::Anywhere,
             (Some(from), Some(to)) if from.prot == to.prot && from.prot == Prot::ReadExec => Lies::InText(self.text),
             (Some(_), Some(_)) => Lies::Beside(self.all),
@@ -192,10 +322,15 @@ impl Spans {
     }
 }
 
-/// Whether `reach` covers a target so far away with islands between.
+/// Whether `reach` is as far as to a target at that distance with islands between.
 fn covers(reach: Reach, distance: i64) -> bool {
     let span = with_islands(distance.unsigned_abs()).try_into().unwrap_or(i64::MAX);
     reach.covers(span) && reach.covers(-span)
+}
+
+/// So many bytes of sections that with islands they are no more than `span`.
+pub(super) const fn without_islands(span: u64) -> u64 {
+    span.saturating_sub(Addr::PAGE) / 17 * 16
 }
 
 /// `span` bytes of sections, and what islands may add. Were it more, there would be an error about room.

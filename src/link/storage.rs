@@ -4,6 +4,7 @@ use super::Needs;
 use super::isles::Isle;
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Tables, Target};
+use crate::patch::Fixup;
 use crate::{got, veneer};
 use std::{vec, vec::Vec};
 
@@ -13,15 +14,16 @@ pub struct Storage<'data> {
     objects: Vec<First>,
     sections: Vec<Placed>,
     symbols: Vec<Target>,
-    names: Vec<u32>,
-    output_names: Vec<u32>,
-    groups: Vec<u32>,
+    names: Vec<u64>,
+    output_names: Vec<u64>,
+    groups: Vec<u64>,
     ordered: Vec<Ordered<'data>>,
     outputs: Vec<Output<'data>>,
     segments: Vec<Segment>,
     slots: Vec<got::Entry>,
     islands: Vec<Isle>,
     veneers: Vec<veneer::Cell>,
+    fixups: Vec<Fixup>,
 }
 
 impl<'data> Storage<'data> {
@@ -40,6 +42,7 @@ impl<'data> Storage<'data> {
             slots: vec![got::Entry::default(); needs.slots],
             islands: vec![Isle::default(); needs.islands],
             veneers: vec![veneer::Cell::default(); needs.veneers],
+            fixups: vec![Fixup::default(); needs.fixups],
         }
     }
 
@@ -58,6 +61,7 @@ impl<'data> Storage<'data> {
             slots: &mut self.slots,
             islands: &mut self.islands,
             veneers: &mut self.veneers,
+            fixups: &mut self.fixups,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A plan in numbers: what was checked, and by which rung of the rescue each reference goes.
 
-use super::kinds::entry;
+use super::kinds::Facts;
 use super::route::Action;
-use crate::reloc::{Reloc, Remedy};
+use crate::reloc::Remedy;
 use core::fmt;
 
 /// A plan in numbers.
@@ -45,9 +45,9 @@ pub struct Rungs {
 
 impl Rungs {
     /// Counts what is done for a reference.
-    pub(super) fn count(&mut self, reloc: Reloc, action: Action) {
+    pub(super) fn count(&mut self, facts: &Facts, action: Action) {
         let rung = match action {
-            Action::Patch(_) if entry(reloc).is_some() => &mut self.slot,
+            Action::Patch(_) if facts.entry.is_some() => &mut self.slot,
             Action::Patch(_) => &mut self.direct,
             Action::Lead(_, Remedy::Hop) => &mut self.hop,
             Action::Lead(..) => &mut self.veneer,

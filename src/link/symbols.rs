@@ -8,9 +8,11 @@ use super::layout::Layout;
 use super::made::{Made, made};
 use super::names::Names;
 use super::object::{Binding, Definition, Object, Symbol};
+use super::route::{Action, Router};
 use super::tables::{First, NONE, State, Target};
 use super::{Input, Report, indirect};
 use crate::addr::Addr;
+use crate::reloc::Value;
 
 /// All symbols of all objects, as [`Target`]s in the objects' order.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ impl<'t> Symbols<'t> {
         firsts: &mut [First],
         layout: &Layout<'_, 'data>,
         targets: &'t mut [Target],
-        names: &'t mut [u32],
+        names: &'t mut [u64],
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
         let mut symbols = Self { targets, names: Names::new(names) };
@@ -36,8 +38,9 @@ impl<'t> Symbols<'t> {
             for index in 0..input.object.symbol_count() {
                 let target = symbols.targets.get_mut(next).ok_or(Cause::Table("symbols"))?;
                 let number = u32::try_from(next).map_err(|_| Cause::TooBig)?;
-                *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::default() };
-                match input.object.symbol(index) {
+                let (object, index) = (object as u32, index as u32);
+                *target = Target { definer: number, object, index, slot: NONE, ..Target::default() };
+                match input.object.symbol(index as usize) {
                     Ok(symbol) => {
                         describe(target, &symbol, |section| layout.number_of(first, section));
                         if symbol.binding != Binding::Local {
@@ -51,12 +54,13 @@ impl<'t> Symbols<'t> {
         }
         symbols.targets = symbols.targets.get_mut(..next).ok_or(Cause::Table("symbols"))?;
         for number in 0..next {
-            symbols.find_definer(inputs, number);
+            symbols.find_definer(number);
         }
         Ok(symbols)
     }
 
-    /// Enters the global symbol `number` under its name, where it outranks the one entered before.
+    /// Makes the global symbol `number` one of those that have its name. The first of them, which is found by the name, knows
+    /// which defines it; until all are read, the others know only the first.
     fn unite<'data, O: Object<'data>>(
         &mut self,
         inputs: &[Input<'data, O>],
@@ -66,12 +70,11 @@ impl<'t> Symbols<'t> {
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
         let is = |other| target_name(inputs, targets, other) == name;
-        let bucket = self.names.bucket(name, is).ok_or(Cause::Table("names"))?;
-        let before = *bucket;
-        if before == NONE {
-            *bucket = number;
+        let leader = self.names.enter(name, number, is).ok_or(Cause::Table("names"))?;
+        if leader == number {
             return Ok(());
         }
+        let before = targets.get(leader as usize).map_or(leader, |leader| leader.definer);
         let (Some(&old), Some(&new)) = (targets.get(before as usize), targets.get(number as usize)) else {
             return Ok(());
         };
@@ -82,28 +85,32 @@ impl<'t> Symbols<'t> {
         // Until it has its place, the address of a common symbol is its size: the largest is meant.
         let larger = rank(&new) == COMMON && rank(&old) == COMMON && new.addr > old.addr;
         let winner = if rank(&new) > rank(&old) || larger { number } else { before };
-        *bucket = winner;
         if let Some(winner) = targets.get_mut(winner as usize) {
             winner.hidden = old.hidden || new.hidden;
             winner.align = old.align.max(new.align);
         }
+        for (follower, definer) in [(number, leader), (leader, winner)] {
+            if let Some(follower) = targets.get_mut(follower as usize) {
+                follower.definer = definer;
+            }
+        }
         Ok(())
     }
 
-    fn find_definer<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], number: usize) {
-        let Some(target) = self.targets.get(number).copied().filter(|target| target.global) else {
-            return;
-        };
-        let name = target_name(inputs, self.targets, number as u32);
-        let definer = self.find(inputs, name).unwrap_or(target.definer);
-        if let Some(target) = self.targets.get_mut(number) {
+    /// Sends a symbol that followed the first one of its name to the definer, which that one knows.
+    fn find_definer(&mut self, number: usize) {
+        let leader = self.targets.get(number).map_or(number, |target| target.definer as usize);
+        // A leader's definer is itself, or came later.
+        let definer = self.targets.get(leader).filter(|_| leader < number).map(|leader| leader.definer);
+        if let (Some(definer), Some(target)) = (definer, self.targets.get_mut(number)) {
             target.definer = definer;
         }
     }
 
     /// The definer of the global symbol `name`.
     pub(super) fn find<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], name: &str) -> Option<u32> {
-        self.names.get(name, |other| target_name(inputs, self.targets, other) == name)
+        let leader = self.names.get(name, |other| target_name(inputs, self.targets, other) == name)?;
+        self.targets.get(leader as usize).map(|leader| leader.definer)
     }
 
     /// Asks for the symbols that no object defines: first the linker itself, then `resolve`.
@@ -132,6 +139,17 @@ impl<'t> Symbols<'t> {
             } else if target.weak {
                 target.state = State::Null;
             }
+        }
+    }
+
+    /// Finds out which symbols are plain.
+    pub(super) fn find_plain(&mut self, layout: &Layout<'_, '_>) {
+        for target in &mut *self.targets {
+            target.is_plain = match target.state {
+                State::Defined => !target.indirect && layout.is_loaded(target.section),
+                State::Common | State::Absolute | State::Made => true,
+                _ => false,
+            };
         }
     }
 
@@ -191,6 +209,15 @@ impl<'t> Symbols<'t> {
         }
     }
 
+    /// Takes down the slot that a reference to symbol `number` was given, for others to it.
+    pub(super) fn note_slot(&mut self, number: u32, action: Action, router: &Router<'_>) {
+        if let Action::Patch(Value::Slot(slot)) = action
+            && let (Some(unit), Some(target)) = (router.got.unit_of(slot), self.targets.get_mut(number as usize))
+        {
+            target.slot = unit;
+        }
+    }
+
     pub(super) fn targets(&self) -> &[Target] {
         self.targets
     }
@@ -199,6 +226,12 @@ impl<'t> Symbols<'t> {
     pub(super) fn definer(&self, first: &First, index: usize) -> Option<(u32, &Target)> {
         let own = self.targets.get(first.symbol.checked_add(index)?)?;
         Some((own.definer, self.targets.get(own.definer as usize)?))
+    }
+
+    /// The number of the definition that symbol `index` of an object means.
+    #[inline]
+    pub(super) fn number(&self, first: &First, index: usize) -> Option<u32> {
+        self.targets.get(first.symbol.checked_add(index)?).map(|own| own.definer)
     }
 
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Target> {

@@ -7,6 +7,7 @@ use super::sequence::Ordered;
 use crate::addr::Addr;
 use crate::arena::Prot;
 use crate::got::Kind;
+use crate::patch::Fixup;
 use crate::{got, veneer};
 
 /// The tables, as slices: of arrays, of a static, of a `Vec`. Their content does not matter before.
@@ -19,11 +20,11 @@ pub struct Tables<'t, 'data> {
     /// One a symbol.
     pub symbols: &'t mut [Target],
     /// Hash buckets for the names of symbols.
-    pub names: &'t mut [u32],
+    pub names: &'t mut [u64],
     /// Hash buckets for the names of output sections.
-    pub output_names: &'t mut [u32],
+    pub output_names: &'t mut [u64],
     /// Hash buckets for the keys of section groups.
-    pub groups: &'t mut [u32],
+    pub groups: &'t mut [u64],
     /// One a section that has an order.
     pub ordered: &'t mut [Ordered<'data>],
     /// One an output section.
@@ -36,6 +37,8 @@ pub struct Tables<'t, 'data> {
     pub islands: &'t mut [Isle],
     /// One a cell of an island.
     pub veneers: &'t mut [veneer::Cell],
+    /// One a relocation.
+    pub fixups: &'t mut [Fixup],
 }
 
 /// Where an object's own records start in the tables of all, and its share of the GOT.
@@ -46,6 +49,8 @@ pub struct First {
     /// The number and the address of the object's base of the GOT.
     pub(super) base: u32,
     pub(super) got: Addr,
+    /// It has relocations that reach only the slots near its base.
+    pub(super) has_near: bool,
 }
 
 /// Where an input section lies.
@@ -62,6 +67,28 @@ pub struct Placed {
     pub(super) offset: u64,
     /// Bytes by which it was moved since what the islands need was counted.
     pub(super) moved: i64,
+    pub(super) run: Run,
+}
+
+/// Of a section of relocations: the number of the section that they change, and what the plan makes of them, which is the
+/// `count` fixups from number `first` on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    pub(super) of: u32,
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
+impl Placed {
+    /// A section that is not loaded.
+    pub(super) const NOWHERE: Self = Self {
+        output: NONE,
+        isle: NONE,
+        is_ordered: false,
+        offset: 0,
+        moved: 0,
+        run: Run { of: NONE, first: 0, count: 0 },
+    };
 }
 
 /// No record.
@@ -71,8 +98,10 @@ pub(super) const IN_PLACE: u32 = u32::MAX - 1;
 /// No record, because the section is of a group that is kept elsewhere.
 pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
-/// A symbol: which definition it means, and what is known of that.
+/// A symbol: which definition it means, and what is known of that. Relocations refer to them in no order, so each has a cache
+/// line of its own.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub struct Target {
     /// Where it is, once the layout is known.
     pub(super) addr: Addr,
@@ -88,12 +117,16 @@ pub struct Target {
     pub(super) near: u32,
     /// log2 of the alignment of a common symbol.
     pub(super) align: u8,
+    /// It has an address that is no variable's of a thread: what is given that needs no more to be known.
+    pub(super) is_plain: bool,
     pub(super) weak: bool,
     pub(super) global: bool,
     pub(super) hidden: bool,
     pub(super) function: bool,
     /// What is defined is the function that tells where the one is that is meant.
     pub(super) indirect: bool,
+    /// The number of its slot of the GOT, once there is one, or [`NONE`]; not of one near another base than the first.
+    pub(super) slot: u32,
     /// The kinds of entries of the GOT that are counted for it, a bit each.
     pub(super) entries: u8,
     /// A veneer to that slot is counted for it.
@@ -310,7 +343,7 @@ impl Default for Segment {
 /// // As `Debug` writes it.
 /// const NEEDS: Needs = Needs {
 ///     objects: 1, sections: 9, symbols: 12, names: 8, output_names: 12, groups: 0, ordered: 0,
-///     outputs: 6, segments: 2, slots: 1, islands: 1, veneers: 2,
+///     outputs: 6, segments: 2, slots: 1, islands: 1, veneers: 2, fixups: 4,
 /// };
 /// let tables: Tables<'_, '_> = tables!(NEEDS);
 /// assert_eq!((tables.symbols.len(), tables.veneers.len()), (12, 2));
@@ -331,6 +364,7 @@ macro_rules! tables {
             slots: &mut [Default::default(); $needs.slots],
             islands: &mut [Default::default(); $needs.islands],
             veneers: &mut [Default::default(); $needs.veneers],
+            fixups: &mut [Default::default(); $needs.fixups],
         }
     };
 }

@@ -53,8 +53,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         router.got.clear();
         bases::make(inputs, firsts, symbols, layout, router);
         indirect::make(inputs, firsts, symbols, router, None);
-        for_each_relocation(inputs, firsts, |site| {
-            let Ok(site) = site else { return };
+        for_each_relocation(inputs, firsts, layout, |site| {
             let Ok(reference) = site.reference(symbols, layout) else { return };
             let Some(raw) = site.raw() else { return };
             let _ = router.route(&reference, raw, &|reference| begins(inputs, firsts, reference));

@@ -96,7 +96,7 @@ pub(super) enum Access {
 
 impl Access {
     /// What `reloc` is to be given; `None` where it is not for thread-local storage.
-    pub(super) fn of(reloc: Reloc) -> Option<Self> {
+    pub(super) const fn of(reloc: Reloc) -> Option<Self> {
         Some(match reloc.code() {
             512..=516 => Self::Entry(Kind::Gtlsidx),
             517..=522 => Self::Entry(Kind::Gldm),

@@ -1,74 +1,214 @@
 //! The walk over all relocations of all loaded sections, and what each refers to.
 
 use super::error::{Cause, Failure};
-use super::kinds::unsupported;
+use super::kinds::{facts, unsupported};
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
-use super::route::Reference;
+use super::route::{Link, Reference};
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, State, Target};
+use super::tables::{First, NONE, Placed, State, Target};
 use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::patch::{self, Endian};
 use crate::reloc::Reloc;
 
-/// A relocation, where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Site<'data> {
-    /// The object's place among the inputs, and its name.
-    object: usize,
-    input: &'data str,
-    /// The section of relocations that it is in, and its index there.
-    table: usize,
-    index: usize,
-    pub(super) first: First,
-    pub(super) section: Section<'data>,
-    /// The number of the section among those of all objects.
+/// A section of relocations of a loaded section.
+#[derive(Debug)]
+pub(super) struct Table<'t, 'data, O> {
+    pub(super) input: &'t Input<'data, O>,
+    pub(super) first: &'t First,
+    /// Its own index in the object, and how many relocations it has.
+    pub(super) index: usize,
+    pub(super) count: usize,
+    /// The name of the section that they change.
+    pub(super) section: &'data str,
+    /// The number of that section among those of all objects.
     pub(super) number: u32,
-    /// The section's bytes in the file.
+    /// That section's bytes in the file.
     pub(super) bytes: &'data [u8],
     /// The byte order of its data.
     pub(super) endian: Endian,
-    pub(super) relocation: Relocation,
+    /// Where it lies; `None` where it is left out.
+    start: Option<Addr>,
+    /// The number and the address of its output section.
+    output: u32,
+    home: Addr,
+    /// The number of the island right after it, or [`NONE`].
+    isle: u32,
+    /// Bytes by which it was moved since what the islands need was counted.
+    moved: i64,
 }
 
-/// Calls `visit` for every relocation of a loaded section; for one that cannot be read, with the object's name and why.
+/// A relocation, where it stands.
+#[derive(Debug)]
+pub(super) struct Site<'a, 't, 'data, O> {
+    pub(super) table: &'a Table<'t, 'data, O>,
+    pub(super) relocation: &'a Relocation,
+    /// Its index among those of the table.
+    index: usize,
+    /// The number of the definition that it refers to, where that was asked for; else [`NONE`].
+    definer: u32,
+}
+
+/// The sections of relocations of all loaded sections, in the order of the objects.
+pub(super) fn tables<'t, 'data, O: Object<'data>>(
+    inputs: &'t [Input<'data, O>],
+    firsts: &'t [First],
+    layout: &Layout<'_, 'data>,
+) -> impl Iterator<Item = Table<'t, 'data, O>> {
+    let section_count = |input: &Input<'data, O>| input.object.section_count();
+    let of_one = move |(input, first)| {
+        (0..section_count(input)).filter_map(move |index| Table::new(input, first, index, layout))
+    };
+    inputs.iter().zip(firsts).flat_map(of_one)
+}
+
+/// Calls `visit` for every relocation of a loaded section that can be read.
 pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &[First],
-    mut visit: impl FnMut(Result<&Site<'data>, (&'data str, ObjectError)>),
+    layout: &Layout<'_, 'data>,
+    mut visit: impl FnMut(&Site<'_, '_, 'data, O>),
 ) {
-    for (object, (&Input { name: input, object: ref file }, &first)) in inputs.iter().zip(firsts).enumerate() {
-        for table in 0..file.section_count() {
-            let Ok(Section { kind: Kind::Relocations { of, count }, .. }) = file.section(table) else { continue };
-            let Ok(section) = file.section(of) else { continue };
-            let Some(content) = section.kind.content() else { continue };
-            let bytes = if let Content::Bytes(bytes) = content { bytes } else { &[] };
-            let number = (first.section + of) as u32;
-            let endian = file.endian();
-            let mut index = 0;
-            file.for_each_relocation(table, count, &mut |relocation| {
-                let site = relocation.map(|relocation| Site {
-                    object,
-                    input,
-                    table,
-                    index,
-                    first,
-                    section,
-                    number,
-                    bytes,
-                    endian,
-                    relocation,
-                });
-                visit(site.as_ref().map_err(|error| (input, *error)));
-                index += 1;
-            });
+    for table in tables(inputs, firsts, layout) {
+        table.for_each(&mut (), |(), _| None, |(), site| _ = site.map(&mut visit));
+    }
+}
+
+impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
+    /// Section `index` of an object, if it is of that kind.
+    pub(super) fn new(
+        input: &'t Input<'data, O>,
+        first: &'t First,
+        index: usize,
+        layout: &Layout<'_, 'data>,
+    ) -> Option<Self> {
+        let object = &input.object;
+        let Kind::Relocations { of, count } = object.section(index).ok()?.kind else { return None };
+        let Section { name: section, kind, .. } = object.section(of).ok()?;
+        let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
+        let number = (first.section + of) as u32;
+        let &Placed { output, isle, moved, .. } = layout.placed.get(number as usize)?;
+        let (start, endian) = (layout.section_addr(number), object.endian());
+        let home = layout.outputs().get(output as usize).map(|output| output.addr).unwrap_or_default();
+        Some(Self { input, first, index, count, section, number, bytes, endian, start, output, home, isle, moved })
+    }
+
+    /// Calls `visit` for every relocation, in order; for one that cannot be read, with why. `look` is asked beforehand for the
+    /// definers that a batch of them refers to, so that the processor fetches all at once.
+    #[inline]
+    pub(super) fn for_each<S>(
+        &self,
+        state: &mut S,
+        look: impl Fn(&S, &Relocation) -> Option<u32>,
+        mut visit: impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        let mut batch = Batch { relocations: [NOTHING; BATCH], len: 0, first: 0 };
+        self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
+            Ok(relocation) => {
+                if batch.push(relocation) {
+                    batch.take().for_each(self, state, &look, &mut visit);
+                }
+            }
+            Err(error) => {
+                batch.take().fail(self, error, state, &look, &mut visit);
+                batch.first += 1;
+            }
+        });
+        batch.take().for_each(self, state, &look, &mut visit);
+    }
+}
+
+/// Relocations that are looked at together, so many at the most.
+struct Batch {
+    relocations: [Relocation; BATCH],
+    len: usize,
+    /// The index of the first among those of the table.
+    first: usize,
+}
+
+const BATCH: usize = 32;
+
+const NOTHING: Relocation = Relocation { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
+
+impl Batch {
+    /// Adds a relocation, and says whether there is no room for another.
+    #[inline(always)]
+    fn push(&mut self, relocation: Relocation) -> bool {
+        if let Some(place) = self.relocations.get_mut(self.len) {
+            *place = relocation;
+        }
+        self.len += 1;
+        self.len >= BATCH
+    }
+
+    /// Empties the batch of what there is to be visited.
+    #[inline(always)]
+    fn take(&mut self) -> Taken<'_> {
+        let (len, first) = (core::mem::take(&mut self.len), self.first);
+        self.first += len;
+        Taken { relocations: self.relocations.get(..len).unwrap_or_default(), first }
+    }
+}
+
+struct Taken<'b> {
+    relocations: &'b [Relocation],
+    first: usize,
+}
+
+impl Taken<'_> {
+    /// Visits them, and then one that cannot be read.
+    #[cold]
+    #[inline(never)]
+    fn fail<'t, 'data, O, S>(
+        self,
+        table: &Table<'t, 'data, O>,
+        error: ObjectError,
+        state: &mut S,
+        look: &impl Fn(&S, &Relocation) -> Option<u32>,
+        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        self.for_each(table, state, look, visit);
+        visit(state, Err(error));
+    }
+
+    #[inline(never)]
+    fn for_each<'t, 'data, O, S>(
+        self,
+        table: &Table<'t, 'data, O>,
+        state: &mut S,
+        look: &impl Fn(&S, &Relocation) -> Option<u32>,
+        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
+    ) {
+        let mut definers = [NONE; BATCH];
+        definers.iter_mut().zip(self.relocations).for_each(|(definer, relocation)| {
+            *definer = look(state, relocation).unwrap_or(NONE);
+        });
+        for (index, (relocation, definer)) in (self.first..).zip(self.relocations.iter().zip(definers)) {
+            visit(state, Ok(&Site { table, relocation, index, definer }));
         }
     }
 }
 
-impl<'data> Site<'data> {
+impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
+    /// What the relocation refers to, if that is a plain symbol, and it is given its address or a slot that is the same for
+    /// all objects: as most are. `None` leaves it to [`reference`](Self::reference).
+    #[inline]
+    pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
+        let Relocation { offset, reloc, addend, origin, .. } = *self.relocation;
+        let Table { first, number: section, start, output, home, .. } = *self.table;
+        let facts = facts(reloc);
+        let number = self.definer;
+        let target = symbols.targets().get(number as usize)?;
+        let is_slot = facts.is_slot & (addend == 0) & (first.base == 0);
+        if !(target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero)) {
+            return None;
+        }
+        let place = start?.plus(offset.cast_signed());
+        Some(Link { facts, place, section, output, home, target, number, to: target.addr.plus(addend) })
+    }
+
     /// What the relocation refers to.
     ///
     /// # Errors
@@ -82,7 +222,10 @@ impl<'data> Site<'data> {
     where
         'data: 's,
     {
-        let Relocation { offset, reloc, symbol, addend, origin } = self.relocation;
+        let Relocation { offset, reloc, symbol, addend, origin } = *self.relocation;
+        let Table { first: &First { base, got, .. }, number: section, start, output, home, isle, moved, .. } =
+            *self.table;
+        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
         if reloc == Reloc::NONE {
             return Err(None);
         }
@@ -91,8 +234,8 @@ impl<'data> Site<'data> {
             return Err(Some(Cause::Unsupported(reloc)));
         }
         // Of a section that is left out itself, nothing is asked.
-        let start = layout.section_addr(self.number).ok_or(None)?;
-        let (number, target) = symbols.definer(&self.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
+        let place = start.ok_or(None)?.plus(offset.cast_signed());
+        let (number, target) = symbols.definer(self.table.first, symbol).ok_or(Cause::SymbolIndex(symbol))?;
         match target.state {
             State::Unreadable => return Err(None),
             // A deactivation symbol that nothing defines (AAELF64 5.7.5): the instruction stays.
@@ -101,10 +244,9 @@ impl<'data> Site<'data> {
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
-            State::LeftOut if !is_unwind(self.section.name) => return Err(Some(Cause::LeftOut)),
+            State::LeftOut if !is_unwind(self.table.section) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
         let is_thread_local = match target.state {
             State::Defined => layout.is_thread_local(target.section),
             State::TlsBase => true,
@@ -117,20 +259,20 @@ impl<'data> Site<'data> {
             (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
             _ => {}
         }
-        // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
-        let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
-        let place = start.plus(offset.cast_signed());
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
-        let addr = if target.state == State::GotBase { self.first.got } else { target.addr };
+        let addr = if target.state == State::GotBase { got } else { target.addr };
         let addr = self.measured(addr, place, target, symbols, layout)?;
-        let Self { first: First { base, got, .. }, number: section, .. } = *self;
-        let isle = layout.isle_after(section);
-        let (moved, target_moved) = (layout.moved(section), layout.moved(target.section));
+        // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
+        let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
+        let target_moved = layout.moved(target.section);
         Ok(Reference {
             reloc,
+            facts: facts(reloc),
             place,
             section,
+            output,
+            home,
             isle,
             moved,
             target_moved,
@@ -140,7 +282,7 @@ impl<'data> Site<'data> {
             number,
             addr,
             addend,
-            code: usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default(),
+            code: self.rest().unwrap_or_default(),
             is_measured,
         })
     }
@@ -158,7 +300,7 @@ impl<'data> Site<'data> {
         let from = match origin {
             Origin::Zero => return Ok(addr),
             Origin::Symbol(index) => {
-                let (_, other) = symbols.definer(&self.first, index).ok_or(Cause::SymbolIndex(index))?;
+                let (_, other) = symbols.definer(self.table.first, index).ok_or(Cause::SymbolIndex(index))?;
                 if !other.has_addr() {
                     return Err(Some(Cause::Undefined));
                 }
@@ -180,25 +322,30 @@ impl<'data> Site<'data> {
     /// The bytes of the place, as the object has them.
     pub(super) fn raw(&self) -> Option<u64> {
         let offset = usize::try_from(self.relocation.offset).ok()?;
-        patch::raw_at(self.bytes, offset, self.relocation.reloc, self.endian)
+        patch::raw_at(self.table.bytes, offset, self.relocation.reloc, self.table.endian)
+    }
+
+    /// The bytes from the place on, as the object has them.
+    #[inline]
+    pub(super) fn rest(&self) -> Option<&'data [u8]> {
+        self.table.bytes.get(usize::try_from(self.relocation.offset).ok()?..)
     }
 
     /// Reports `cause` of this relocation.
-    pub(super) fn report<O: Object<'data>>(
+    pub(super) fn report(
         &self,
         cause: Cause<'_>,
         inputs: &[Input<'data, O>],
         symbols: &Symbols<'_>,
         report: &mut Report<'_>,
     ) {
-        let place = Some((self.section.name, self.relocation.offset));
-        let symbol = match symbols.definer(&self.first, self.relocation.symbol) {
+        let place = Some((self.table.section, self.relocation.offset));
+        let symbol = match symbols.definer(self.table.first, self.relocation.symbol) {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
         };
-        let object = inputs.get(self.object).map(|input| &input.object);
-        let relocation = object.map_or("", |object| object.relocation_name(self.table, self.index));
-        report.failure(Failure { object: self.input, place, relocation, symbol, cause });
+        let relocation = self.table.input.object.relocation_name(self.table.index, self.index);
+        report.failure(Failure { object: self.table.input.name, place, relocation, symbol, cause });
     }
 }
 

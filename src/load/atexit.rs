@@ -90,6 +90,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         Ok(Symbol { name, definition, binding: Binding::Weak, hidden: false, function: true, size: 0 })
     }
 
+    fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        match self {
+            Self::Given(object) => object.definition(index),
+            Self::Atexit(_) => self.symbol(index).map(|symbol| (symbol.binding, symbol.definition)),
+        }
+    }
+
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         if let Self::Given(object) = self {
             return object.relocation(section, index);

@@ -4,10 +4,10 @@ use core::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use super::pages::{self, Pages};
+use super::pages::{Pages, Run};
 use super::{Error, Sealed, linux};
 use crate::addr::Addr;
-use crate::arena::{Prot, Segment};
+use crate::arena::Prot;
 use crate::cache::{Cache, Native};
 use crate::patch::Section;
 
@@ -109,14 +109,13 @@ impl Draft {
 
 /// Gives `pages`, which nothing borrows, their final protections, and makes their code what every core fetches.
 fn publish(pages: &Pages) -> Result<(), Error> {
-    for &segment in pages.segments() {
-        if segment.prot() == Prot::ReadExec {
-            let start = linux::pointer(segment.addr());
-            // SAFETY: the segment is readable (`Pages`), and no section borrows it.
-            Native.publish(unsafe { slice::from_raw_parts(start, pages::bytes(segment)) });
+    for Run { addr, len, prot, .. } in pages.runs() {
+        if prot == Prot::ReadExec {
+            // SAFETY: the segments are readable (`Pages`), and no section borrows them.
+            Native.publish(unsafe { slice::from_raw_parts(linux::pointer(addr), len) });
         }
         // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
-        unsafe { linux::protect(segment.addr(), pages::bytes(segment), segment.prot()) }?;
+        unsafe { linux::protect(addr, len, prot) }?;
     }
     if pages.segments().iter().any(|segment| segment.prot() == Prot::ReadExec) {
         linux::synchronise_cores()?;
@@ -127,6 +126,6 @@ fn publish(pages: &Pages) -> Result<(), Error> {
 /// Makes `pages`, which nothing borrows, writable again.
 fn reopen(pages: &Pages) -> Result<(), Error> {
     // SAFETY: the pages are ours (`Pages`), and nothing borrows them.
-    let open = |segment: &Segment| unsafe { linux::protect(segment.addr(), pages::bytes(*segment), Prot::ReadWrite) };
-    pages.segments().iter().try_for_each(open)
+    let open = |run: Run<'_>| unsafe { linux::protect(run.addr, run.len, Prot::ReadWrite) };
+    pages.runs().try_for_each(open)
 }

@@ -25,19 +25,25 @@ impl Pages {
     pub(super) fn add(&mut self, parts: &[Part]) -> Result<Vec<Addr>, Error> {
         let taken = self.reservation.take(parts)?;
         debug_assert!(taken.iter().zip(parts).all(|((pages, start), part)| pages.contains(*start, part.len as u64)));
-        let segments = || taken.iter().map(|&(segment, _)| segment);
+        let mut segments: Vec<_> = taken.iter().map(|&(segment, _)| segment).collect();
+        sort(&mut segments);
         // SAFETY: the zones gave these pages to nobody else, so no reference into them exists.
-        let open = |segment: Segment| unsafe { linux::protect(segment.addr(), bytes(segment), Prot::ReadWrite) };
-        if let Err(error) = segments().try_for_each(open) {
-            segments().for_each(|segment| self.give_back(segment));
+        let open = |run: Run<'_>| unsafe { linux::protect(run.addr, run.len, Prot::ReadWrite) };
+        if let Err(error) = runs(&segments).try_for_each(open) {
+            self.give_back(&segments);
             return Err(error);
         }
-        self.segments.extend(segments());
+        self.segments.extend(segments);
         Ok(taken.into_iter().map(|(_, start)| start).collect())
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The runs of them, once they are [sorted](Self::sort).
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        runs(&self.segments)
     }
 
     /// The segment of protection `prot` that holds all `len` bytes from `addr`. The segments are [sorted](Self::sort).
@@ -49,23 +55,24 @@ impl Pages {
 
     /// Puts the segments in address order.
     pub(super) fn sort(&mut self) {
-        self.segments.sort_unstable_by_key(Segment::addr);
+        sort(&mut self.segments);
     }
 
-    /// Empties a segment that nothing uses any more and lets the reservation hand out its pages again.
-    fn give_back(&self, segment: Segment) {
-        let (addr, len) = (segment.addr(), bytes(segment));
-        // SAFETY: the pages are this owner's, and the callers below have seen to it that nobody uses them.
-        let protect = |prot| unsafe { linux::protect(addr, len, prot) };
-        // Not executable in between: qemu goes on running its translation of code until then. And not writable: that may be
-        // what the system has just refused (`RLIMIT_DATA`).
-        let closed = protect(Prot::Read)
-            // SAFETY: as above.
-            .and_then(|()| unsafe { linux::discard(addr, len) })
-            .and_then(|()| protect(segment.prot()));
-        // Where the system refuses, the segment stays held, so that nobody is given pages with contents or without W^X.
-        if closed.is_ok() {
-            self.reservation.put_back(segment);
+    /// Empties sorted segments that nothing uses any more and lets the reservation hand out their pages again.
+    fn give_back(&self, segments: &[Segment]) {
+        for Run { addr, len, prot, segments } in runs(segments) {
+            // SAFETY: the pages are this owner's, and the callers have seen to it that nobody uses them.
+            let protect = |prot| unsafe { linux::protect(addr, len, prot) };
+            // Not executable in between: qemu goes on running its translation of code until then. And not writable: that may be
+            // what the system has just refused (`RLIMIT_DATA`).
+            let closed = protect(Prot::Read)
+                // SAFETY: as above.
+                .and_then(|()| unsafe { linux::discard(addr, len) })
+                .and_then(|()| protect(prot));
+            // Where the system refuses, the segments stay held, so that nobody is given pages with contents or without W^X.
+            if closed.is_ok() {
+                segments.iter().for_each(|&segment| self.reservation.put_back(segment));
+            }
         }
     }
 }
@@ -74,13 +81,57 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // No section borrows them: it would borrow the draft. Whoever got a function, or stored or loaded, vouched that
         // this would be over by now.
-        for &segment in &self.segments {
-            self.give_back(segment);
-        }
+        self.sort();
+        self.give_back(&self.segments);
     }
 }
 
+/// Segments of one protection, side by side, of which the system is told at once.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) addr: Addr,
+    /// Bytes.
+    pub(super) len: usize,
+    pub(super) prot: Prot,
+    segments: &'a [Segment],
+}
+
+/// The runs of segments that are sorted.
+fn runs(segments: &[Segment]) -> impl Iterator<Item = Run<'_>> {
+    let end = |segment: &Segment| segment.addr().plus(segment.len().cast_signed());
+    let joins = move |one: &Segment, next: &Segment| end(one) == next.addr() && one.prot() == next.prot();
+    segments.chunk_by(joins).filter_map(|segments| {
+        let first = segments.first()?;
+        let len = segments.iter().map(|&segment| bytes(segment)).sum();
+        Some(Run { addr: first.addr(), len, prot: first.prot(), segments })
+    })
+}
+
+/// Puts segments in address order.
+fn sort(segments: &mut [Segment]) {
+    segments.sort_unstable_by_key(Segment::addr);
+}
+
 /// Bytes of a segment, which is mapped and so fits a `usize`.
-pub(super) fn bytes(segment: Segment) -> usize {
+fn bytes(segment: Segment) -> usize {
     segment.len() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_sealed_together_are_one_run() {
+        let memory = Reservation::new(1 << 24).unwrap();
+        let mut pages = Pages::new(memory);
+        let part = |prot| Part { prot, len: 8, align: 1 };
+        for _ in 0..50 {
+            pages.add(&[part(Prot::ReadExec), part(Prot::Read), part(Prot::ReadExec)]).unwrap();
+        }
+        pages.sort();
+        let found: Vec<_> = pages.runs().map(|run| (run.prot, run.segments.len())).collect();
+        assert_eq!(pages.segments().len(), 150);
+        assert_eq!(found, [(Prot::ReadExec, 100), (Prot::Read, 50)]);
+    }
 }

@@ -19,6 +19,13 @@ impl Fixup {
         Self { value: value.bits(), offset, reloc, class: value.class() }
     }
 
+    /// Makes it one with a value of `class`, field by field: what is put together elsewhere first takes longer.
+    #[cfg(feature = "link")]
+    #[inline(always)]
+    pub(crate) const fn set(&mut self, offset: u32, reloc: Reloc, class: Class, value: u64) {
+        (self.value, self.offset, self.reloc, self.class) = (value, offset, reloc, class);
+    }
+
     /// The place, in bytes from the start of the section.
     pub const fn offset(&self) -> usize {
         self.offset as usize
@@ -37,6 +44,13 @@ impl Fixup {
     /// What it is given.
     pub const fn value(&self) -> Value {
         Value::of(self.class, self.value)
+    }
+}
+
+impl Default for Fixup {
+    /// One that changes nothing.
+    fn default() -> Self {
+        Self::new(0, Reloc::NONE, crate::addr::Addr::new(0))
     }
 }
 

@@ -5,10 +5,25 @@
 
 use super::{Endian, Fixup, PatchError, Section};
 use crate::addr::Addr;
+#[cfg(feature = "link")]
+use crate::reloc::Class;
 use crate::reloc::{Recipe, Reloc, Value};
 
 /// Whether there is a quick way: its tables are not for every flash.
 pub(super) const QUICK: bool = cfg!(feature = "fast");
+
+#[cfg(feature = "link")]
+impl Reloc {
+    /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.
+    #[inline]
+    pub(crate) fn passes_quickly(self, bytes: &[u8], place: Addr, class: Class, value: u64, endian: Endian) -> bool {
+        let recipe = self.recipe();
+        let Some(&word) = bytes.first_chunk::<8>() else { return false };
+        let word = u64::from_le_bytes(word) as u32;
+        let is_swapped = endian == Endian::Big;
+        QUICK && recipe.takes(class) && recipe.fits(word, is_swapped) && recipe.apply(word, place, value).is_some()
+    }
+}
 
 impl Section<'_> {
     /// Applies `reloc` if all of it is ordinary; otherwise nothing has changed.

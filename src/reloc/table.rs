@@ -34,7 +34,13 @@ macro_rules! table {
             ///
             /// 256 is a withdrawn alias of `NONE` (AAELF64 5.7.3); 0x8110 to 0x811d are what LLVM up to 19 emitted for
             /// the signed-GOT relocations.
+            #[inline]
             pub const fn from_elf(code: u32) -> Option<Self> {
+                // Most are told apart without a branch for each.
+                if (code as usize) < KNOWN.len() { KNOWN[code as usize] } else { Self::from_any(code) }
+            }
+
+            const fn from_any(code: u32) -> Option<Self> {
                 Some(match code {
                     256 => Self::NONE,
                     0x8110..=0x811d => return Self::from_elf(code - 0x8110 + Self::AUTH_MOVW_GOTOFF_G0.code()),
@@ -71,6 +77,17 @@ macro_rules! table {
         }
     };
 }
+
+/// The relocations of the codes from 0 on.
+static KNOWN: [Option<Reloc>; 640] = {
+    let mut known = [None; 640];
+    let mut code = 0;
+    while code < known.len() {
+        known[code] = Reloc::from_any(code as u32);
+        code += 1;
+    }
+    known
+};
 
 #[rustfmt::skip]
 table! {

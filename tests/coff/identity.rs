@@ -116,7 +116,7 @@ pub fn compare(files: &[Vec<u8>], image: &[u8], common: u64) -> Result<(usize, u
     let report = &mut |failure: &Failure<'_>| refusals.push(Refusal::of(failure));
     let place = each(|_| Ok::<_, Infallible>(Addr::new(0x7000_0000)));
     let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, place, report);
-    let Ok(mut plan) = plan else { return Err(refusals) };
+    let Ok(plan) = plan else { return Err(refusals) };
     let segments = plan.segments().to_vec();
     let mut memory: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0xa5; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| Section::new(bytes, segment.addr()));

@@ -63,7 +63,7 @@ pub fn link<'data, E: Debug>(
     let mut refusals = Vec::new();
     let report = &mut |failure: &Failure<'_>| refusals.push(Refusal::of(failure));
     let plan = Plan::new(&inputs, options, storage.lend(), &mut |name| resolve(name), each(place), report);
-    let Ok(mut plan) = plan else { return Err(refusals) };
+    let Ok(plan) = plan else { return Err(refusals) };
     let summary = plan.summary();
     let symbols = plan.symbols().map(|found| (found.symbol.name.to_owned(), found.addr)).collect();
     let used = plan.outputs().iter().filter(|output| output.size() > 0);

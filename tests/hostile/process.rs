@@ -142,7 +142,7 @@ fn link<'data>(inputs: &[Input<'data, Any<'data>>], len: usize, random: &mut Ran
         Policy { execute_only: true, tags: Tags::Strip, ..all },
     ]);
     let options = Options { policy, tls, ..Options::default() };
-    let Ok(mut plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
+    let Ok(plan) = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report) else {
         assert!(lines > 0, "refused without a word");
         return Outcome::default();
     };

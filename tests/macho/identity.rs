@@ -184,7 +184,7 @@ fn link_ours(objects: &[File], theirs: &Image) -> (Image, BTreeMap<(usize, usize
     let report = &mut |failure: &aarch64_reloc::link::Failure<'_>| println!("{failure}");
     // ld64.lld leaves it to the running program too.
     let resolve = &mut |name: &str| (name == BOOTSTRAP).then_some(Addr::new(0));
-    let mut plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
+    let plan = Plan::new(&inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
     let segments = plan.segments().to_vec();
     let mut memory: Vec<_> = segments.iter().map(|segment| vec![0; segment.size() as usize]).collect();
     let sections = memory.iter_mut().zip(&segments).map(|(bytes, segment)| patch::Section::new(bytes, segment.addr()));

@@ -162,7 +162,7 @@ fn link_at(data: u64, rows: Rows, tls: Tls<'_>, pins: &[Pin<'static>]) -> Result
     };
     let options = Options { tls, pins, ..Options::default() };
     let plan = Plan::new(&inputs, &options, storage.lend(), &mut |_| None, each(place), report);
-    let Ok(mut plan) = plan else { return Err(causes) };
+    let Ok(plan) = plan else { return Err(causes) };
     let segments = plan.segments().to_vec();
     let mut bytes: Vec<Vec<u8>> = segments.iter().map(|segment| vec![0xaa; segment.size() as usize]).collect();
     let memory = bytes.iter_mut().zip(&segments).map(|(bytes, segment)| patch::Section::new(bytes, segment.addr()));

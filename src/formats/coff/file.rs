@@ -59,7 +59,7 @@ impl<'data> File<'data> {
                 names = names.get(..len as usize).ok_or(Problem::Malformed("the names lie outside the file"))?;
             }
         }
-        let file = Self { bytes, sections, records: Records::read(table, size)?, names: Strings(names) };
+        let file = Self { bytes, sections, records: Records::read(table, size)?, names: Strings::new(names) };
         file.check_overlap()?;
         Ok(file)
     }

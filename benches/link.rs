@@ -1,0 +1,167 @@
+//! What a link of whole objects costs, from the files' bytes in memory to the image in memory, beside the linkers in the
+//! same run: LLVM's JITLink and RuntimeDyld in a process of their own (`llvm/link_object.cc`), ld.lld and mold as processes.
+//!
+//! Time is the processor's, in user space where a process is timed, and the median of several runs. In test mode nothing is
+//! timed; objects are linked and compared.
+
+#[path = "link/peers.rs"]
+mod peers;
+#[path = "link/synthetic.rs"]
+mod synthetic;
+
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::formats::select::{Outside, Selection, Take};
+use aarch64_reloc::link::{Failure, Input, Options, Plan, Policy, Request, Storage, Summary, Tls, each, measure};
+use aarch64_reloc::patch::Section;
+use peers::{Peers, processor_time};
+use std::path::PathBuf;
+
+/// The image of `inputs`, all of whose segments lie side by side, and its plan in numbers.
+fn link(inputs: &[Input<'_, Elf<'_>>], image: &mut Vec<Vec<u8>>) -> Summary {
+    let mut storage = Storage::new(measure(inputs, 0));
+    let mut next = Addr::new(0x40_0000);
+    let place = |request: &Request| {
+        let addr = next.align_up(request.align.max(1 << 16));
+        next = addr.plus(request.size as i64);
+        Ok::<_, ()>(addr)
+    };
+    let policy = Policy { resolvers: true, ..Policy::ALL };
+    let options = Options { policy, tls: Tls::Static { resolver: "none" }, ..Options::default() };
+    let resolve = &mut |_: &str| Some(Addr::new(0x40_0000));
+    let report = &mut |failure: &Failure<'_>| panic!("{failure}");
+    let plan = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
+    image.resize(plan.segments().len(), Vec::new());
+    let sections = plan.segments().iter().zip(image).map(|(segment, bytes)| {
+        bytes.resize(segment.size() as usize, 0);
+        Section::new(bytes, segment.addr())
+    });
+    plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();
+    plan.summary()
+}
+
+fn link_object(bytes: &[u8]) -> Summary {
+    link(&[Input { name: "synthetic.o", object: Elf::parse(bytes).unwrap() }], &mut Vec::new())
+}
+
+fn link_archive(bytes: &[u8]) -> Summary {
+    let no_file = |file: Outside<'_>| Err(format!("{} is not read", file.path));
+    let mut selection = Selection::new(Elf::parse, no_file);
+    selection.archive("libcrypto.a", bytes, Take::Whole);
+    let objects = selection.finish().map_err(|failures| failures[0].to_string()).unwrap().objects;
+    let (names, objects): (Vec<_>, Vec<_>) = objects.into_iter().map(|chosen| (chosen.name, chosen.object)).unzip();
+    let inputs = names.iter().zip(objects).map(|(name, object)| Input { name, object });
+    link(&inputs.collect::<Vec<_>>(), &mut Vec::new())
+}
+
+/// Nanoseconds of processor time that `work` takes, the median of `times`.
+fn median(times: usize, mut work: impl FnMut()) -> f64 {
+    let mut taken: Vec<_> = (0..times)
+        .map(|_| {
+            let start = processor_time();
+            work();
+            processor_time() - start
+        })
+        .collect();
+    taken.sort_unstable();
+    taken[times / 2] as f64
+}
+
+/// The table, and what of the wanted ratios was missed.
+#[derive(Default)]
+struct Board {
+    missed: Vec<String>,
+}
+
+impl Board {
+    fn line(&self, what: &str, who: &str, each: f64, relocations: usize) {
+        println!("{what:<42} {who:<12} {:9.1} ns a relocation", each / relocations as f64);
+    }
+
+    /// `one` is to be at most `most` times `other`.
+    fn at_most(&mut self, what: String, one: f64, most: f64, other: f64) {
+        let ratio = one / other;
+        println!("{what}: {ratio:.2}, wanted: {most:.2} at the most");
+        if ratio > most {
+            self.missed.push(what);
+        }
+    }
+
+    fn faster(&mut self, what: &str, peer: &str, ours: f64, times: f64, theirs: Option<f64>) {
+        let Some(theirs) = theirs else { return };
+        let ratio = theirs / ours;
+        println!("{what}: {ratio:.2} times faster than {peer}, wanted: {times:.1}");
+        if ratio < times {
+            self.missed.push(format!("{what}: {ratio:.2} times {peer}"));
+        }
+    }
+}
+
+/// Relocations and sections of the synthetic objects.
+const SIZES: [(usize, usize); 4] = [(10_000, 1), (100_000, 1), (1_000_000, 1), (1_000_000, 10_000)];
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return check();
+    }
+    let (peers, mut board, mut ours) = (Peers::find(), Board::default(), Vec::new());
+    for (relocations, sections) in SIZES {
+        let what = format!("{relocations} relocations in {sections} sections");
+        let object = synthetic::object(relocations, sections);
+        let path = peers.write("synthetic.o", &object);
+        let own = median(5, || _ = link_object(&object));
+        board.line(&what, "here", own, relocations);
+        ours.push(own / relocations as f64);
+        let jitlink = peers.in_process("jitlink", 5, &path);
+        // Its time grows with the square of the sections.
+        let rtdyld = if sections == 1 { peers.in_process("rtdyld", 3, &path) } else { None };
+        let lld = peers.process("ld.lld-19", 3, &["--no-relax", "-e", "0"], &path);
+        let mold = peers.process("mold", 3, &["--no-fork", "-m", "aarch64linux", "-e", "0"], &path);
+        for (who, taken) in [("JITLink", jitlink), ("RuntimeDyld", rtdyld), ("ld.lld", lld), ("mold", mold)] {
+            taken.inspect(|&taken| board.line(&what, who, taken, relocations));
+        }
+        if relocations == 1_000_000 {
+            board.faster(&what, "JITLink", own, 4.0, jitlink);
+            board.faster(&what, "RuntimeDyld", own, 20.0, rtdyld);
+        }
+    }
+    if let [small, _, large, torn] = ours[..] {
+        board.at_most("10 000 sections, of one".into(), torn, 1.5, large);
+        board.at_most("1 000 000 relocations, of 10 000, each".into(), large, 1.3, small);
+    }
+    if let Some(path) = libcrypto() {
+        let bytes = std::fs::read(&path).unwrap();
+        let relocations = link_archive(&bytes).relocations;
+        let own = median(5, || _ = link_archive(&bytes));
+        board.line("libcrypto.a whole", "here", own, relocations);
+        let options = ["--whole-archive", "--unresolved-symbols=ignore-all", "--no-relax", "-e", "0"];
+        let lld = peers.process("ld.lld-19", 5, &options, &path);
+        lld.inspect(|&taken| board.line("libcrypto.a whole", "ld.lld", taken, relocations));
+        board.faster("libcrypto.a whole", "ld.lld", own, 5.0, lld);
+    }
+    assert!(board.missed.is_empty(), "missed: {:#?}", board.missed);
+}
+
+/// Debian's, for AArch64: `.ci/env` says where.
+fn libcrypto() -> Option<PathBuf> {
+    let arm64 = std::env::var_os("AARCH64_RELOC_ARM64");
+    let path = arm64.map(|arm64| PathBuf::from(arm64).join("usr/lib/aarch64-linux-gnu/libcrypto.a"));
+    let path = path.filter(|path| path.exists());
+    if path.is_none() {
+        println!("libcrypto.a: skipped, AARCH64_RELOC_ARM64 does not say where it is");
+    }
+    path
+}
+
+/// What is timed gives the same however often it is done, and all of it is direct or by the GOT.
+fn check() {
+    let object = synthetic::object(10_000, 100);
+    let inputs = [Input { name: "synthetic.o", object: Elf::parse(&object).unwrap() }];
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    let summary = link(&inputs, &mut one);
+    assert_eq!((summary.relocations, summary.rungs.direct + summary.rungs.slot), (10_000, 10_000));
+    assert_eq!((link(&inputs, &mut other), &one), (summary, &other));
+    if let Some(path) = libcrypto() {
+        assert!(link_archive(&std::fs::read(path).unwrap()).relocations > 100_000);
+    }
+}
