@@ -31,7 +31,7 @@
 //! // What a build script wrote, by `Debug`.
 //! const NEEDS: Needs = Needs {
 //!     objects: 1, sections: 12, symbols: 17, names: 6, output_names: 16, groups: 0, ordered: 0,
-//!     outputs: 8, segments: 3, slots: 1, islands: 1, veneers: 0, fixups: 50,
+//!     outputs: 8, segments: 3, slots: 1, islands: 1, veneers: 0, fixups: 29,
 //! };
 //! # let object = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/link/hello.o"))?;
 //! # let mut ram = [0; 0x8000];
