@@ -29,7 +29,7 @@ done <<'BUDGETS'
 16384 patcher
 32768 patcher,fast
 22528 patcher,ledgers
-90112 link
-94208 install
-122880 patcher,ledgers,install,display
+104448 link
+106496 install
+139264 patcher,ledgers,install,display
 BUDGETS

@@ -51,10 +51,7 @@ pub fn prove_planned<'data>(plan: &Plan<'_, 'data, Elf<'data>>, name: &str) -> O
 }
 
 #[unsafe(no_mangle)]
-pub fn prove_commit<'data>(
-    plan: &Plan<'_, 'data, Elf<'data>>,
-    memory: &mut [Section<'_>],
-) -> Result<(), CommitError> {
+pub fn prove_commit<'data>(plan: &Plan<'_, 'data, Elf<'data>>, memory: &mut [Section<'_>]) -> Result<(), CommitError> {
     plan.commit(memory)
 }
 

@@ -38,6 +38,7 @@ const ROOMY: Needs = Needs {
     slots: 64,
     islands: 32,
     veneers: 128,
+    fixups: 512,
 };
 
 unsafe extern "C" {

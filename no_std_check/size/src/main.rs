@@ -115,7 +115,7 @@ mod link {
         let inputs = inputs(bytes).map_err(|_| 1)?;
         let mut count = 0_u32;
         let report = &mut |_: &Failure<'_>| count = count.wrapping_add(1);
-        let mut plan = Plan::new(&inputs, options, tables, resolve, place, report).map_err(|_| 2)?;
+        let plan = Plan::new(&inputs, options, tables, resolve, place, report).map_err(|_| 2)?;
         plan.commit(memory).map_err(|_| 3)?;
         Ok(plan.find("main"))
     }
