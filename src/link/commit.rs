@@ -151,7 +151,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             }
             let is_initialised = |fixup: &&Fixup| self.has_initialised && fixup.reloc() == Reloc::FUNCINIT64;
             for fixup in self.fixups_of(run).iter().filter(is_initialised) {
-                let cleared = section.patch(fixup.offset() as usize, fixup.reloc(), indirect::written(fixup));
+                let cleared = section.patch(fixup.offset(), fixup.reloc(), indirect::written(fixup));
                 result = result.and(cleared);
             }
         }
