@@ -55,7 +55,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     ///
     /// ```
     /// # use aarch64_reloc::{formats::elf::Elf, link::*, patch::Section};
-    /// # fn example(plan: &Plan<'_, '_, Elf<'_>>, index: usize, text: Section<'_>) -> Result<(), CommitError> {
+    /// # fn example<'d>(plan: &Plan<'_, 'd, Elf<'d>>, index: usize, text: Section<'_>) -> Result<(), CommitError> {
     /// let segment = plan.segments()[index];
     /// let middle = plan.cut(index, segment.addr().plus(segment.size() as i64 / 2));
     /// let at = text.offset_of(middle);
