@@ -5,14 +5,11 @@
 
 use super::{Endian, Fixup, PatchError, Section};
 use crate::addr::Addr;
-#[cfg(feature = "link")]
-use crate::reloc::Class;
-use crate::reloc::{Recipe, Reloc, Value};
+use crate::reloc::{Class, Recipe, Reloc, Value};
 
 /// Whether there is a quick way: its tables are not for every flash.
 pub(super) const QUICK: bool = cfg!(feature = "fast");
 
-#[cfg(feature = "link")]
 impl Reloc {
     /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.
     #[inline]
@@ -38,13 +35,8 @@ impl Section<'_> {
     /// Whether `reloc` passes and all of it is ordinary.
     #[inline]
     pub(super) fn passes_quickly(&self, offset: usize, reloc: Reloc, value: Value) -> bool {
-        let recipe = reloc.recipe();
-        let Some(&word) = self.bytes.get(offset..).and_then(<[u8]>::first_chunk::<8>) else { return false };
-        let word = u64::from_le_bytes(word) as u32;
-        QUICK
-            && recipe.takes(value.class())
-            && recipe.fits(word, self.is_swapped())
-            && recipe.apply(word, self.addr.at(offset), value.bits()).is_some()
+        let Some(bytes) = self.bytes.get(offset..) else { return false };
+        reloc.passes_quickly(bytes, self.addr.at(offset), value.class(), value.bits(), self.endian)
     }
 
     /// Applies all of `fixups`; the first that was refused, and its index.
