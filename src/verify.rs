@@ -68,7 +68,8 @@ pub struct Memory<'a> {
     /// All of it that has content, sorted by address and none of them empty: in the last that does not begin after an address
     /// it is looked for, and nowhere else.
     pub views: &'a [View<'a>],
-    /// The global offset tables, whose words are slots, in the order of addresses.
+    /// The global offset tables, whose words are slots, in the order of addresses: of a plan, its output section `.got`. With
+    /// none, every place that refers to a slot is wrong.
     pub got: &'a [View<'a>],
     /// `GOT` of AAELF64, from which offsets of slots are measured. Where objects have bases of their own, all of them: each
     /// offset must be right from one. Few, for each is tried in turn.

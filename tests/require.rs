@@ -12,7 +12,7 @@ fn a_tool_that_is_there_is_used() {
 
 #[test]
 fn a_tool_that_is_missing_fails_the_test_or_skips_it() {
-    let outcome = catch_unwind(|| common::require("no-such-tool").is_none());
+    let outcome = catch_unwind(|| common::require("(no tool: this line is a test)").is_none());
     match std::env::var_os("AARCH64_RELOC_MANDATORY") {
         Some(_) => assert!(outcome.is_err()),
         None => assert!(matches!(outcome, Ok(true))),

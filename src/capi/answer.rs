@@ -206,7 +206,7 @@ impl fmt::Display for Refused {
             Self::NoDetour(error) => error.fmt(f),
             Self::Arena(error) => error.fmt(f),
             Self::Memory(error) => error.fmt(f),
-            Self::NotFound => f.write_str("there is no such entry"),
+            Self::NotFound => f.write_str("there is no such entry or segment"),
             Self::Wrong(error) => error.fmt(f),
             Self::Unverified(why) => write!(f, "cannot be judged: {why}"),
             Self::TooLong(given, most) => write!(f, "{given:#x} bytes are too many: at most {most:#x} are in reach"),

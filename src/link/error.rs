@@ -129,7 +129,8 @@ pub enum Refused<E> {
 impl<E: fmt::Display> fmt::Display for Refused<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failures(count) => write!(f, "{count} failures"),
+            Self::Failures(1) => write!(f, "1 failure, which was reported"),
+            Self::Failures(count) => write!(f, "{count} failures, which were reported"),
             Self::Place(error) => write!(f, "no room for a segment: {error}"),
         }
     }

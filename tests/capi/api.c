@@ -144,8 +144,8 @@ static void far_calls_are_rescued(void) {
     REFUSED(A64R_STATUS_FULL, "GOT is full: no two slots side by side are free, 2 of 3 are in use",
             a64r_got_slot_for(got, 9, variable, &slot, &text));
     DONE(a64r_got_remove(got, 8, A64R_GOT_KIND_GDAT, &text));
-    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry", a64r_got_remove(got, 8, A64R_GOT_KIND_GDAT, &text));
-    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry", a64r_got_repoint(got, 8, puts_content, &text));
+    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry or segment", a64r_got_remove(got, 8, A64R_GOT_KIND_GDAT, &text));
+    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry or segment", a64r_got_repoint(got, 8, puts_content, &text));
     DONE(a64r_got_describe(got, &facts));
     EXPECT(facts.base == 0x420000 && facts.used == 1 && facts.capacity == 3 && facts.size == 16);
     REFUSED(A64R_STATUS_MISALIGNED, "0x420004 is not a multiple of 8", a64r_got_new(0x420004, 3, &got, &text));
@@ -183,7 +183,7 @@ static void islands_hold_hops_pads_and_detours(void) {
     DONE(a64r_island_remove(island, A64R_PURPOSE_DETOUR, addr(0x400000), &text));
     DONE(a64r_island_remove(island, A64R_PURPOSE_HOP, addr(0x420000), &text));
     DONE(a64r_island_remove(island, A64R_PURPOSE_PAD, addr(0x420004), &text));
-    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry",
+    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry or segment",
             a64r_island_remove(island, A64R_PURPOSE_VENEER, addr(0x420004), &text));
     REFUSED(A64R_STATUS_INVALID, "purpose cannot be 0x4", a64r_island_remove(island, 4, addr(0), &text));
     DONE(a64r_island_describe(island, &facts));
@@ -205,7 +205,7 @@ static void arenas_place(void) {
         DONE(a64r_arena_give_back(arena, pages[i].addr, &text));
     DONE(a64r_arena_alloc_at(arena, A64R_PROT_READ, pages[4].addr, 1, &more, &text));
     EXPECT(more.addr == pages[4].addr && more.len == 4096);
-    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry", a64r_arena_give_back(arena, pages[0].addr, &text));
+    REFUSED(A64R_STATUS_NOT_FOUND, "there is no such entry or segment", a64r_arena_give_back(arena, pages[0].addr, &text));
     REFUSED(A64R_STATUS_TAKEN, "range of 0x1 bytes at 0x40002000 is not free in the arena",
             a64r_arena_alloc_at(arena, A64R_PROT_READ, pages[1].addr, 1, &more, &text));
     REFUSED(A64R_STATUS_INVALID, "prot cannot be 0x3", a64r_arena_alloc(arena, 3, 1, &more, &text));

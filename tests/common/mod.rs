@@ -29,7 +29,8 @@ pub fn require(tool: &str) -> Option<Command> {
 pub fn skip(reason: String) {
     assert!(std::env::var_os("AARCH64_RELOC_MANDATORY").is_none(), "{reason}");
     // Not `eprintln!`, which the test harness captures and drops when a test passes.
-    let _ = writeln!(std::io::stderr(), "not run: {reason}");
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skipped {}: {reason}", thread.name().unwrap_or("a test"));
 }
 
 /// Whether `tool` runs here and has the major version `least` or a later one.

@@ -47,7 +47,9 @@ pub fn example() -> Option<Command> {
     match output.map(|output| output.status) {
         Ok(status) if status.success() => Some(Command::new(link)),
         answer if cfg!(target_arch = "aarch64") => {
-            let _ = writeln!(std::io::stderr(), "not run: {} does not start here: {answer:?}", link.display());
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("a test");
+            let _ = writeln!(std::io::stderr(), "skipped {test}: {} does not start here: {answer:?}", link.display());
             None
         }
         answer => panic!("{}: {answer:?}", link.display()),
