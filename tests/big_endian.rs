@@ -190,11 +190,7 @@ fn an_emitted_image_is_big_endian_and_right() {
     assert_eq!(Image::parse(&bytes).unwrap().endian(), Endian::Big);
     let verify = |path: &Path| objects::example().unwrap().arg("--verify").arg(path).output().unwrap();
     let said = |path: &Path| String::from_utf8(verify(path).stdout).unwrap();
-    assert!(
-        said(&image).ends_with("relocations verified, 0 wrong\n"),
-        "{}",
-        said(&image)
-    );
+    assert!(said(&image).ends_with("relocations verified, 0 wrong\n"), "{}", said(&image));
     // What lld left is read too, and a wrong byte of a big-endian word is found.
     let Some(mut lld) = common::require("ld.lld-19") else { return };
     let linked = folder.path().join("linked");
