@@ -23,6 +23,7 @@ mod names;
 mod needs;
 mod object;
 mod order;
+mod parts;
 mod place;
 mod plan;
 mod policy;
@@ -48,6 +49,8 @@ pub use needs::{Needs, measure};
 pub use object::{
     Alike, Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
 };
+pub(crate) use parts::FULL;
+pub use parts::Omitted;
 pub use plan::Plan;
 pub use policy::{Policy, Tags};
 pub use rescue::Stranded;

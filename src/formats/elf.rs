@@ -4,7 +4,7 @@ use super::file::{File, SHT_CREL};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation, Section, Symbol,
 };
 use crate::patch::Endian;
 use elf::abi;
@@ -53,6 +53,12 @@ impl<'data> Elf<'data> {
     }
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+        match header.sh_type {
+            abi::SHT_REL => Omitted::Rel.unless_full()?,
+            SHT_CREL => Omitted::Crel.unless_full()?,
+            abi::SHT_GROUP => Omitted::Groups.unless_full()?,
+            _ => {}
+        }
         match header.sh_type {
             abi::SHT_RELA | abi::SHT_REL | SHT_CREL => return self.relocations(header),
             abi::SHT_GROUP => return self.group(header),

@@ -3,7 +3,7 @@
 use super::crel::Crel;
 use super::dynamic;
 use super::strings::Strings;
-use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
+use crate::link::{FULL, ObjectError, Omitted, Origin, Part, Problem, Relocation};
 use crate::patch::{Endian, raw_at};
 use crate::reloc::Reloc;
 use elf::abi;
@@ -35,6 +35,9 @@ impl<'data> File<'data> {
         let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
         let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
         let header = &elf.ehdr;
+        if header.endianness.is_big() {
+            Omitted::BigEndian.unless_full().map_err(|part| Part::File.error(part.into()))?;
+        }
         if header.e_machine != abi::EM_AARCH64 {
             return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
         }
@@ -90,7 +93,7 @@ impl<'data> File<'data> {
 
     /// The byte order of data; instructions are little-endian.
     pub(super) fn endian(&self) -> Endian {
-        if self.order.is_big() { Endian::Big } else { Endian::Little }
+        if FULL && self.order.is_big() { Endian::Big } else { Endian::Little }
     }
 
     /// The word at index `index` of `words`.
@@ -101,7 +104,7 @@ impl<'data> File<'data> {
     /// The bytes of a section that is a table of symbols or relocations.
     pub(super) fn entries(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
         let (size, other_size) = match header.sh_type {
-            abi::SHT_REL => (REL_SIZE, "the size of an entry is not 16"),
+            abi::SHT_REL if FULL => (REL_SIZE, "the size of an entry is not 16"),
             _ => (ENTRY_SIZE, "the size of an entry is not 24"),
         };
         if header.sh_entsize != size {
@@ -126,9 +129,9 @@ impl<'data> File<'data> {
     /// How many relocations are in a section of them.
     pub(super) fn relocation_count(&self, header: &SectionHeader) -> Result<usize, Problem> {
         match header.sh_type {
-            SHT_CREL => Ok(Crel::new(self.content(header)?)?.len()),
+            SHT_CREL if FULL => Ok(Crel::new(self.content(header)?)?.len()),
             kind => {
-                let size = if kind == abi::SHT_REL { REL_SIZE } else { ENTRY_SIZE };
+                let size = if FULL && kind == abi::SHT_REL { REL_SIZE } else { ENTRY_SIZE };
                 Ok(self.entries(header)?.len() / size as usize)
             }
         }
@@ -141,13 +144,13 @@ impl<'data> File<'data> {
         let header = self.header(section)?;
         let bytes = self.content(&header).map_err(refuse)?;
         let entry = match header.sh_type {
-            abi::SHT_REL => self.nth(bytes, index).map(|Rel { r_offset, r_sym, r_type }| Rela {
+            abi::SHT_REL if FULL => self.nth(bytes, index).map(|Rel { r_offset, r_sym, r_type }| Rela {
                 r_offset,
                 r_sym,
                 r_type,
                 r_addend: 0,
             }),
-            SHT_CREL => {
+            SHT_CREL if FULL => {
                 let mut all = Crel::new(bytes).map_err(refuse)?.enumerate();
                 let found = all.find(|(at, entry)| *at == index || entry.is_err());
                 found.map(|(_, entry)| entry).transpose().map_err(refuse)?
@@ -175,7 +178,7 @@ impl<'data> File<'data> {
         section: usize,
         count: usize,
     ) -> impl Iterator<Item = Result<Relocation, ObjectError>> {
-        let header = self.header(section).ok().filter(|header| header.sh_type == SHT_CREL);
+        let header = self.header(section).ok().filter(|header| FULL && header.sh_type == SHT_CREL);
         let stream = header.and_then(|header| Crel::new(self.content(&header).ok()?).ok());
         let implicit = header.and_then(|header| self.implicit(&header));
         let of_table = if stream.is_some() { 0 } else { count };
@@ -200,7 +203,7 @@ impl<'data> File<'data> {
             None => self.relocations(section, count).for_each(visit),
             Some(entries) => {
                 // One loop for each byte order, so that it is asked for once.
-                if self.order.is_big() {
+                if FULL && self.order.is_big() {
                     self.for_each_entry::<true>(section, entries, visit);
                 } else {
                     self.for_each_entry::<false>(section, entries, visit);
@@ -231,8 +234,8 @@ impl<'data> File<'data> {
     /// theirs.
     pub(super) fn implicit(&self, header: &SectionHeader) -> Option<usize> {
         let is_implicit = match header.sh_type {
-            abi::SHT_REL => true,
-            SHT_CREL => self.content(header).and_then(Crel::new).is_ok_and(|all| !all.has_addends),
+            abi::SHT_REL => FULL,
+            SHT_CREL => FULL && self.content(header).and_then(Crel::new).is_ok_and(|all| !all.has_addends),
             _ => false,
         };
         is_implicit.then_some(header.sh_info as usize)

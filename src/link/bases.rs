@@ -13,6 +13,7 @@ use super::Input;
 use super::kinds::facts;
 use super::layout::Layout;
 use super::object::Object;
+use super::parts::FULL;
 use super::policy::Policy;
 use super::route::{Reference, Router, through_slot};
 use super::scan::Counts;
@@ -45,6 +46,9 @@ pub(super) fn assign<'data, O: Object<'data>>(
 ) -> Counts {
     let (mut base, mut used) = (0, 0);
     let mut counts = Counts::default();
+    if !FULL {
+        return counts;
+    }
     for (input, first) in inputs.iter().zip(firsts) {
         let mut new = count(input, first, base, symbols, layout);
         if used > 0 && new.distinct > 0 && used + new.distinct > IN_REACH {
@@ -108,6 +112,10 @@ pub(super) fn make<'data, O: Object<'data>>(
 ) {
     let (mut base, mut addr) = (0, router.got.base());
     for (input, first) in inputs.iter().zip(firsts) {
+        if !FULL {
+            first.got = addr;
+            continue;
+        }
         if first.base != base {
             (base, addr) = (first.base, router.got.base().at(router.got.size()));
         }

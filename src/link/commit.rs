@@ -5,6 +5,7 @@
 use super::error::CommitError;
 use super::indirect;
 use super::object::{Content, Object, Section};
+use super::parts::FULL;
 use super::plan::Plan;
 use super::tables::{Output, Run};
 use crate::addr::Addr;
@@ -148,6 +149,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let written = section.patch_all(self.fixups_of(run)).map_err(|failures| failures.first());
             if let Err(Some(error)) = written {
                 result = result.and(Err(error));
+            }
+            if !FULL {
+                continue;
             }
             let is_initialised = |fixup: &&Fixup| self.has_initialised && fixup.reloc() == Reloc::FUNCINIT64;
             for fixup in self.fixups_of(run).iter().filter(is_initialised) {

@@ -134,7 +134,7 @@ pub(super) fn may_be_affected(reference: &Reference<'_>) -> bool {
 impl Router<'_> {
     /// Whether the place is the affected `ADRP` of a sequence; as long as places still move, whether it may be.
     pub(super) fn is_affected(&self, reference: &Reference<'_>) -> bool {
-        self.policy.erratum_843419 && (self.margin > 0 || is_last(reference.place)) && may_be_affected(reference)
+        self.policy.mends() && (self.margin > 0 || is_last(reference.place)) && may_be_affected(reference)
     }
 
     /// Makes the register's page without an `ADRP`.
@@ -222,7 +222,7 @@ impl Places {
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Reports each affected `ADRP` that no relocation is for: the linker cannot tell what it is to make.
     pub(super) fn check_unrelated(&self, report: &mut Report<'_>) {
-        if !self.router.policy.erratum_843419 {
+        if !self.router.policy.mends() {
             return;
         }
         self.inputs.iter().zip(&*self.firsts).for_each(|(input, first)| self.check_object(input, first, report));

@@ -2,6 +2,7 @@
 
 use super::kinds::unsupported;
 use super::object::ObjectError;
+use super::parts::Omitted;
 use super::rescue::Stranded;
 use crate::addr::{Addr, Misaligned};
 use crate::arena::Prot;
@@ -113,6 +114,8 @@ pub enum Cause<'a> {
     FarPlace,
     /// The sizes of the sections add up to more than 2^63 bytes.
     TooBig,
+    /// It needs a part of the linker that is not in this build.
+    Omitted(Omitted),
     /// A table that the caller lends is too short; [`Needs`](super::Needs) says how long.
     Table(&'static str),
 }
@@ -179,6 +182,18 @@ pub(super) enum Fatal {
 impl From<Cause<'static>> for Fatal {
     fn from(cause: Cause<'static>) -> Self {
         Self::Cause(cause)
+    }
+}
+
+impl From<Omitted> for Cause<'_> {
+    fn from(part: Omitted) -> Self {
+        Self::Omitted(part)
+    }
+}
+
+impl From<Omitted> for Fatal {
+    fn from(part: Omitted) -> Self {
+        Cause::Omitted(part).into()
     }
 }
 
@@ -288,6 +303,7 @@ impl fmt::Display for Cause<'_> {
             }
             Self::FarPlace => write!(f, "the place is more than 4 GiB into its section"),
             Self::TooBig => write!(f, "the sections are larger than the address space"),
+            Self::Omitted(part) => write!(f, "{part}"),
             Self::Table(name) => write!(f, "the table of {name} that was lent is too short"),
         }
     }

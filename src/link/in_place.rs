@@ -12,6 +12,7 @@ use super::error::{Cause, CommitError, Failure, Fatal};
 use super::layout::Layout;
 use super::object::{Content, Object, Section};
 use super::order::{self, array_of};
+use super::parts::FULL;
 use super::plan::Plan;
 use super::tables::{IN_PLACE, Output};
 use super::{Report, indirect};
@@ -23,7 +24,7 @@ impl<'data> Layout<'_, 'data> {
     /// Where a section of that content runs, if that is where it lies.
     pub(super) fn address_in_place(&self, section: &Section<'data>, content: Content<'data>) -> Option<Addr> {
         let Content::Bytes(bytes) = content else { return None };
-        let shift = self.in_place.filter(|_| !bytes.is_empty())?;
+        let shift = self.in_place.filter(|_| FULL && !bytes.is_empty())?;
         let name = section.output;
         let is_alone = name.starts_with('.') && section.order.is_empty() && array_of(name).is_none();
         let is_of_a_run = matches!(name, ".init" | ".fini" | ".eh_frame");

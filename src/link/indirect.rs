@@ -15,6 +15,7 @@ use super::bases;
 use super::error::{Cause, Failure};
 use super::layout::Layout;
 use super::object::{Definition, Object};
+use super::parts::FULL;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::route::{Reference, Router, refers_to_nothing};
@@ -48,7 +49,7 @@ fn key(number: u32) -> Symbol {
 
 /// Whether symbol `number`, which is `target`, is an indirect function of an object of the link.
 fn is_own(number: usize, target: &Target) -> bool {
-    target.indirect && target.state == State::Defined && target.definer as usize == number
+    FULL && target.indirect && target.state == State::Defined && target.definer as usize == number
 }
 
 /// Counts what the indirect functions need, or reports that the policy has no place for them.
@@ -59,6 +60,9 @@ pub(super) fn count<'data, O: Object<'data>>(
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
+    if !FULL {
+        return counts;
+    }
     for (number, target) in symbols.targets().iter().enumerate().filter(|&(number, target)| is_own(number, target)) {
         counts.slots += 1;
         counts.cells += CELLS;
@@ -86,6 +90,9 @@ pub(super) fn make<'data, O: Object<'data>>(
     router: &mut Router<'_>,
     mut report: Option<&mut Report<'_>>,
 ) {
+    if !FULL {
+        return;
+    }
     let last = firsts.last().map_or(0, |first| first.base);
     for number in 0..symbols.targets().len() {
         let Some(target) = symbols.get_mut(number).filter(|target| is_own(number, target)) else { continue };

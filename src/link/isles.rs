@@ -17,6 +17,7 @@ pub(super) use find::{STRIDE, WANTED};
 
 use super::error::{Cause, Fatal};
 use super::layout::Layout;
+use super::parts::FULL;
 use super::tables::NONE;
 use crate::addr::Addr;
 use crate::slots::Lists;
@@ -79,6 +80,11 @@ impl Isles<'_> {
         self.len
     }
 
+    /// Whether there is more than the one at the end of the text.
+    pub(super) fn are_several(&self) -> bool {
+        FULL && self.len > 1
+    }
+
     /// As many of the cells that are counted for the only island as there are records: what is counted is a bound.
     pub(super) fn limit(&mut self, cells: usize) -> usize {
         self.is_limited |= cells > self.cells.len();
@@ -92,7 +98,7 @@ impl Isles<'_> {
 
     /// As many of them as it takes to do the same again.
     pub(super) fn needed(&self) -> usize {
-        if self.len > 1 { self.most } else { self.plt_size() / CELL }
+        if self.are_several() { self.most } else { self.plt_size() / CELL }
     }
 
     /// Tells the islands where their output sections lie.
@@ -230,7 +236,7 @@ impl Isles<'_> {
     /// Where the last cell of island `number`, which is at `addr`, may come to lie. A single island is not full of what may
     /// be in it: it has what is wanted at its start.
     pub(super) fn last(&self, number: u32, addr: Addr) -> Addr {
-        let cells = if self.len > 1 { self.taken(number) } else { 0 };
+        let cells = if self.are_several() { self.taken(number) } else { 0 };
         addr.plus(cells.saturating_sub(CELL as u64).cast_signed())
     }
 

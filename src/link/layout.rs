@@ -6,6 +6,7 @@ use super::isles::WANTED;
 use super::names::Names;
 use super::object::{Content, Kind, Object, ObjectError};
 use super::order::{self, output_name};
+use super::parts::{self, FULL};
 use super::sequence::{Ordered, Sequence};
 use super::tables::{First, LEFT_OUT, NONE, Output, Placed, Run, Segment};
 use super::tls::Template;
@@ -98,10 +99,10 @@ impl<'t, 'data> Layout<'t, 'data> {
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let read = input.object.section(index).map(|section| (section, section.kind));
+                let read = input.object.section(index).and_then(|section| parts::check_section(section, index));
                 let number = first.section + index;
                 let done = match read {
-                    Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
+                    Ok(_) if FULL && self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
                         let name = output_name(section.output);
                         let prot = order::prot_of(name, prot);
@@ -110,17 +111,17 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => self.output_for(name, prot)?,
                         };
                         match section.order {
-                            "" => self.append(number, output, align, content)?,
-                            order => self.put_off(number, output, order)?,
+                            order if FULL && !order.is_empty() => self.put_off(number, output, order)?,
+                            _ => self.append(number, output, align, content)?,
                         }
                         Ok(())
                     }
-                    Ok((_, Kind::ThreadLocal { align, content })) => {
+                    Ok((_, Kind::ThreadLocal { align, content })) if FULL => {
                         let output = if matches!(content, Content::Bytes(_)) { TDATA } else { TBSS };
                         self.append(number, output as u32, align, content)?;
                         Ok(())
                     }
-                    Ok((_, Kind::Group { key, count, alike })) => {
+                    Ok((_, Kind::Group { key, count, alike })) if FULL => {
                         match groups.kept_elsewhere(first.section + index, key)? {
                             None => Ok(()),
                             Some(kept) => {
@@ -139,8 +140,10 @@ impl<'t, 'data> Layout<'t, 'data> {
                 }
             }
         }
-        self.append_ordered(inputs, firsts)?;
-        self.align_template();
+        if FULL {
+            self.append_ordered(inputs, firsts)?;
+            self.align_template();
+        }
         self.end_unwind()
     }
 

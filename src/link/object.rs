@@ -1,5 +1,6 @@
 //! The one view of a relocatable object that the linker has, whatever the file's format.
 
+use super::parts::Omitted;
 use crate::arena::Prot;
 use crate::patch::Endian;
 use crate::reloc::Reloc;
@@ -292,8 +293,16 @@ pub enum Problem {
     Unsupported(&'static str),
     /// A number that is neither: an unknown machine, type or relocation.
     Unknown(&'static str, u32),
+    /// It needs a part of the linker that is not in this build.
+    Omitted(Omitted),
     /// There is no part of that index.
     Index,
+}
+
+impl From<Omitted> for Problem {
+    fn from(part: Omitted) -> Self {
+        Self::Omitted(part)
+    }
 }
 
 impl Part {
@@ -317,6 +326,7 @@ impl fmt::Display for ObjectError {
             Problem::Malformed(what) => write!(f, "malformed: {what}"),
             Problem::Unsupported(what) => write!(f, "not supported: {what}"),
             Problem::Unknown(what, number) => write!(f, "unknown {what} {number}"),
+            Problem::Omitted(part) => write!(f, "{part}"),
             Problem::Index => write!(f, "no such index"),
         }
     }

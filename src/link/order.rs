@@ -1,5 +1,6 @@
 //! What input sections are called once they are put together, and in which order that is done.
 
+use super::parts::FULL;
 use crate::arena::Prot;
 
 /// Output sections that collect the input sections named `.text.main` and so on.
@@ -95,7 +96,13 @@ pub(super) fn prot_of(name: &str, prot: Prot) -> Prot {
 
 /// The priority that a section of an array has in its name.
 fn priority(name: &str) -> Option<u16> {
-    suffix(name, array_of(name)?)?.strip_prefix('.')?.parse().ok()
+    if FULL { suffix(name, array_of(name)?)?.strip_prefix('.')?.parse().ok() } else { None }
+}
+
+/// Whether a section of an array may have a priority in its name.
+pub(super) fn may_have_priority(name: &str) -> bool {
+    let rest = array_of(name).and_then(|array| suffix(name, array)?.strip_prefix('.'));
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first == '+' || first.is_ascii_digit()))
 }
 
 /// What follows `prefix` in `name`: nothing, or a dot and more.

@@ -5,6 +5,7 @@ use super::error::{Cause, Failure, Fatal, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object, Relocation};
+use super::parts::{self, FULL};
 use super::rescue::Stranded;
 use super::route::{Action, Link, Reference, Router};
 use super::scan::{reads_text, scan};
@@ -83,6 +84,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
+        parts::check_options(options)?;
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
@@ -94,14 +96,15 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.resolve(inputs, &layout, resolve);
 
         symbols.find_plain(&layout);
-        layout.mark(options.pins);
+        let pins = if FULL { options.pins } else { &[] };
+        layout.mark(pins);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
         let near = bases::assign(inputs, firsts, &mut symbols, &layout, policy);
         let indirect = indirect::count(inputs, &symbols, policy, report);
         counts.slots += near.slots + indirect.slots;
         counts.cells += near.cells + indirect.cells;
-        if counts.has_pairs {
+        if FULL && counts.has_pairs {
             // A pair begins at an even slot, so one may be left over.
             counts.slots = counts.slots.next_multiple_of(2);
         }
@@ -109,29 +112,29 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
         counts.cells = counts.cells.saturating_add(isles.len().saturating_sub(1).saturating_mul(each));
-        if isles.len() == 1 {
+        if !isles.are_several() {
             let all = isles.limit(counts.cells.saturating_add(counts.spare));
             counts.cells = counts.cells.min(all);
             counts.spare = all - counts.cells;
         }
         layout.reserve(counts.slots, counts.cells)?;
-        if isles.len() > 1 {
+        if isles.are_several() {
             layout.part(inputs, firsts, &mut isles)?;
         }
-        layout.place(options.pins, (counts.spare * CELL) as u64, place, report)?;
+        layout.place(pins, (counts.spare * CELL) as u64, place, report)?;
         symbols.place(inputs, &layout);
         isles.locate(&layout);
 
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
         let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
-        let (slots, pins, fixups) = (counts.slots, options.pins.len(), tables.fixups);
+        let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
         let summary = Summary::default();
         let has_initialised = false;
         let mut plan =
             Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
         plan.router.threads = plan.threads(options.tls);
-        if plan.router.isles.len() > 1 {
+        if plan.router.isles.are_several() {
             plan.tally()?;
             plan.router.threads = plan.threads(options.tls);
         } else {
@@ -153,6 +156,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// What is known of threads, as long as nothing moves.
     fn threads(&self, tls: Tls<'_>) -> Option<Threads> {
+        if !FULL {
+            return None;
+        }
         Threads::new(tls, self.layout.template(), |name| self.find(name))
     }
 
@@ -225,7 +231,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         match (action, fixup) {
             (Ok(action), Ok(fixup)) => {
                 summary.rungs.count(facts, action);
-                *has_initialised |= reloc == Reloc::FUNCINIT64;
+                *has_initialised |= FULL && reloc == Reloc::FUNCINIT64;
                 if has_own_slot {
                     symbols.note_slot(number, action, router);
                 }

@@ -1,5 +1,6 @@
 //! What the linker may do for a reference that does not reach.
 
+use super::parts::FULL;
 use crate::addr::Addr;
 use crate::reloc::Remedy;
 
@@ -56,7 +57,13 @@ impl Policy {
     /// Whether even what refers to a plain symbol in reach is not simply given its address.
     #[inline(always)]
     pub(super) const fn looks_closer(self) -> bool {
-        self.execute_only | self.erratum_843419 | !matches!(self.tags, Tags::Keep)
+        self.execute_only | self.mends() | !matches!(self.tags, Tags::Keep)
+    }
+
+    /// Whether code is looked through for erratum 843419.
+    #[inline(always)]
+    pub(super) const fn mends(self) -> bool {
+        FULL && self.erratum_843419
     }
 
     pub(super) const fn allows(self, remedy: Remedy) -> bool {

@@ -3,6 +3,7 @@
 use super::error::Cause;
 use super::isles::Isles;
 use super::kinds::{Base, Facts, got_offset};
+use super::parts::{FULL, Omitted};
 use super::policy::Policy;
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
@@ -128,7 +129,7 @@ impl Router<'_> {
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
         let Reference { reloc, facts, place, target, addend, .. } = *reference;
-        if reloc == Reloc::FUNCINIT64 {
+        if FULL && reloc == Reloc::FUNCINIT64 {
             return Ok(Action::Patch(Value::Addr(indirect::resolver_of(reference)?)));
         }
         if !reference.is_measured && refers_to_nothing(reloc, target) {
@@ -156,6 +157,7 @@ impl Router<'_> {
                 _ if !self.policy.allows(remedy) => Err(stranded(reference, value, Stranded::Policy)),
                 Remedy::Veneer if !may_come_between(reference) => Err(stranded(reference, value, Stranded::NoCall)),
                 Remedy::Veneer => self.call(reference, value, begins),
+                Remedy::Hop if !FULL => Err(Cause::Omitted(Omitted::Islands)),
                 Remedy::Hop => self.hop(reference, value),
                 Remedy::Detour => self.detour(reference, value, raw),
             },

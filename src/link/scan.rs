@@ -5,6 +5,7 @@ use super::isles::STRIDE;
 use super::kinds::{facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
 use super::object::{Object, Relocation};
+use super::parts::{FULL, Omitted};
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
@@ -51,16 +52,20 @@ pub(super) fn scan<'data, O: Object<'data>>(
             let look = |scan: &Scan<'_, '_>, relocation: &Relocation| scan.symbols.number(first, relocation.symbol);
             table.for_each(&mut scan, look, |scan, site| match site {
                 Ok(site) => {
-                    has_near |= facts(site.relocation.reloc).is_near_slot;
-                    wants_island |= match scan.link(site) {
+                    has_near |= FULL && facts(site.relocation.reloc).is_near_slot;
+                    let wants = match scan.link(site) {
                         Some(link) if scan.is_direct(&link, layout) => false,
                         Some(link) => scan.count(&scan.wants_plain(&link, layout)),
                         None => scan.look(site, layout, inputs, report),
                     };
+                    if wants && !FULL {
+                        site.report(Omitted::Islands.into(), inputs, scan.symbols, report);
+                    }
+                    wants_island |= wants;
                 }
                 Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
             });
-            if wants_island {
+            if FULL && wants_island {
                 layout.want_island(table.number);
             }
         }
@@ -130,7 +135,7 @@ impl Scan<'_, '_> {
         if self.policy.execute_only && reads_text(reference, layout) {
             return Err(Cause::ReadsText(reloc));
         }
-        if reloc == Reloc::FUNCINIT64 {
+        if FULL && reloc == Reloc::FUNCINIT64 {
             indirect::check_place(reference, layout, self.policy)?;
         }
         if through_slot(facts, target, addend, self.policy) {
@@ -141,7 +146,7 @@ impl Scan<'_, '_> {
                 is_once: self.spans.has_one_island,
             });
         }
-        if self.policy.erratum_843419 && erratum::may_be_affected(reference) {
+        if self.policy.mends() && erratum::may_be_affected(reference) {
             return Ok(self.wants_within(erratum::REACH, &reference.link(), layout));
         }
         if refers_to_nothing(reloc, target) {
@@ -193,10 +198,10 @@ impl Scan<'_, '_> {
     fn count(&mut self, wants: &Wants) -> bool {
         let &Wants { number, entry, way, is_once } = wants;
         let counts = &mut self.counts;
-        counts.has_pairs |= entry.is_some_and(|entry| slots_of(entry) == 2);
+        counts.has_pairs |= FULL && entry.is_some_and(|entry| slots_of(entry) == 2);
         match entry {
             // One for all.
-            Some(Kind::Gldm) if replace(&mut self.has_module, true) => {}
+            Some(Kind::Gldm) if FULL && replace(&mut self.has_module, true) => {}
             Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
             Some(kind) => counts.slots += self.symbols.get_mut(number as usize).map_or(0, |target| target.count(kind)),
             None => {}

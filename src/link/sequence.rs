@@ -9,6 +9,7 @@ use super::Input;
 use super::error::{Cause, Fatal};
 use super::layout::Layout;
 use super::object::{Kind, Object, ObjectError, Section};
+use super::parts::FULL;
 use super::tables::First;
 
 /// An input section that has an order, opaque.
@@ -81,7 +82,7 @@ impl<'data> Layout<'_, 'data> {
 
     /// In how many steps all input sections are laid out.
     pub(super) fn steps(&self) -> usize {
-        self.placed.len() + self.sequence.len
+        self.placed.len() + if FULL { self.sequence.len } else { 0 }
     }
 
     /// The number of the input section whose turn it is in a step, if it is one's: first as they come, then those of an

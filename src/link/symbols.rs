@@ -8,6 +8,7 @@ use super::layout::Layout;
 use super::made::{Made, made};
 use super::names::Names;
 use super::object::{Binding, Definition, Object, Symbol};
+use super::parts;
 use super::route::{Action, Router};
 use super::tables::{First, NONE, State, Target};
 use super::{Input, Report, indirect};
@@ -40,7 +41,7 @@ impl<'t> Symbols<'t> {
                 let number = u32::try_from(next).map_err(|_| Cause::TooBig)?;
                 let (object, index) = (object as u32, index as u32);
                 *target = Target { definer: number, object, index, slot: NONE, ..Target::default() };
-                match input.object.symbol(index as usize) {
+                match input.object.symbol(index as usize).and_then(|symbol| parts::check_symbol(symbol, index)) {
                     Ok(symbol) => {
                         describe(target, &symbol, |section| layout.number_of(first, section));
                         if symbol.binding != Binding::Local {

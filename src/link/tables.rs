@@ -3,6 +3,7 @@
 use super::isles::{CELL, Isle};
 use super::kinds::slots;
 use super::order::{self, Step};
+use super::parts::FULL;
 use super::sequence::Ordered;
 use crate::addr::Addr;
 use crate::arena::Prot;
@@ -274,7 +275,7 @@ impl Output<'_> {
 
     /// Whether it is a section of an object that runs where it lies ([`Options::in_place`](super::Options::in_place)).
     pub fn is_in_place(&self) -> bool {
-        self.segment == IN_PLACE
+        FULL && self.segment == IN_PLACE
     }
 }
 

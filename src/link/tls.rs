@@ -12,6 +12,7 @@
 
 use super::bases;
 use super::error::Cause;
+use super::parts::FULL;
 use super::layout::{TBSS, TDATA};
 use super::route::{Reference, Router};
 use super::tables::{NONE, Output, State};
@@ -97,6 +98,9 @@ pub(super) enum Access {
 impl Access {
     /// What `reloc` is to be given; `None` where it is not for thread-local storage.
     pub(super) const fn of(reloc: Reloc) -> Option<Self> {
+        if !FULL {
+            return None;
+        }
         Some(match reloc.code() {
             512..=516 => Self::Entry(Kind::Gtlsidx),
             517..=522 => Self::Entry(Kind::Gldm),

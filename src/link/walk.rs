@@ -4,6 +4,7 @@ use super::error::{Cause, Failure};
 use super::kinds::{facts, unsupported};
 use super::layout::Layout;
 use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
+use super::parts::{self, FULL};
 use super::route::{Link, Reference};
 use super::symbols::{Symbols, target_name};
 use super::tables::{First, NONE, Placed, State, Target};
@@ -225,7 +226,8 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         let Relocation { offset, reloc, symbol, addend, origin } = *self.relocation;
         let Table { first: &First { base, got, .. }, number: section, start, output, home, isle, moved, .. } =
             *self.table;
-        let is_measured = matches!(origin, Origin::Section | Origin::Symbol(_));
+        parts::check_relocation(self.relocation).map_err(Cause::Omitted)?;
+        let is_measured = FULL && matches!(origin, Origin::Section | Origin::Symbol(_));
         if reloc == Reloc::NONE {
             return Err(None);
         }
@@ -247,7 +249,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             State::LeftOut if !is_unwind(self.table.section) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_thread_local = match target.state {
+        let is_thread_local = FULL && match target.state {
             State::Defined => layout.is_thread_local(target.section),
             State::TlsBase => true,
             // Whatever is wanted is not there.
@@ -262,7 +264,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
         let addend = if target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { got } else { target.addr };
-        let addr = self.measured(addr, place, target, symbols, layout)?;
+        let addr = if FULL { self.measured(addr, place, target, symbols, layout)? } else { addr };
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
         let target_moved = layout.moved(target.section);

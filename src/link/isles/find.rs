@@ -4,6 +4,7 @@ use super::{Isle, Isles, Pass};
 use crate::arena::Prot;
 use crate::link::error::{Cause, Fatal};
 use crate::link::layout::{Layout, PLT};
+use crate::link::parts::{self, FULL};
 use crate::link::tables::{NONE, Output, Placed};
 use crate::veneer::Cell;
 
@@ -27,6 +28,10 @@ impl<'t> Isles<'t> {
         isles.push(PLT as u32)?;
         if let Some(plt) = isles.table.first_mut() {
             plt.is_wide = true;
+        }
+        if !FULL {
+            parts::check_text(layout.outputs())?;
+            return Ok(isles);
         }
         for step in 0..layout.steps() {
             let Some(section) = layout.at_step(step) else { continue };

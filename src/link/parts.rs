@@ -1,0 +1,138 @@
+//! What the linker leaves out of a build without feature `full`, for the flash of a small loader.
+//!
+//! Each part is asked for where it begins, so that all of it is still compiled and checked, and what nothing leads to is in
+//! no program. An object or an option that wants such a part is refused by its name.
+
+use super::Options;
+use super::isles::STRIDE;
+use super::object::{Definition, Kind, ObjectError, Origin, Part, Relocation, Section, Symbol};
+use super::order::may_have_priority;
+use super::tables::Output;
+use crate::arena::Prot;
+use crate::reloc::Reloc;
+use core::fmt;
+
+/// Whether all parts are in this build.
+pub(crate) const FULL: bool = cfg!(feature = "full");
+
+/// A part of the linker that a build without feature `full` does not have. What needs none of them is linked as by one that
+/// has them all, to the byte.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Omitted {
+    /// Objects whose data is big-endian.
+    BigEndian,
+    /// Relocations with their addends in place (`SHT_REL`).
+    Rel,
+    /// Compressed relocations (`SHT_CREL`).
+    Crel,
+    /// Thread-local storage.
+    ThreadLocal,
+    /// Indirect functions (`STT_GNU_IFUNC`), and places that functions initialise (`R_AARCH64_FUNCINIT64`).
+    Indirect,
+    /// Section groups (COMDAT).
+    Groups,
+    /// Arrays of functions that have priorities, and sections that say their order otherwise.
+    Order,
+    /// Several bases of the GOT, for code that has 15 bits for the offset of a slot (`-fpic`).
+    Bases,
+    /// Islands beside the one at the end of the text: for conditional branches that may not reach, and for text of more than
+    /// 100 MiB.
+    Islands,
+    /// Output sections at given addresses ([`Options::pins`](super::Options::pins)).
+    Pins,
+    /// Sections that run where they lie ([`Options::in_place`](super::Options::in_place)).
+    InPlace,
+    /// What is done for a Cortex-A53 ([`Policy::erratum_843419`](super::Policy::erratum_843419)).
+    Erratum,
+    /// Relocations that measure from a section or from a symbol, as no ELF file has them.
+    Origins,
+}
+
+impl Omitted {
+    /// The error that says so, in a build that leaves the part out.
+    pub(crate) const fn unless_full(self) -> Result<(), Self> {
+        if FULL { Ok(()) } else { Err(self) }
+    }
+
+    /// Its name.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::BigEndian => "big-endian data",
+            Self::Rel => "relocations without addends (REL)",
+            Self::Crel => "compressed relocations (CREL)",
+            Self::ThreadLocal => "thread-local storage",
+            Self::Indirect => "indirect functions",
+            Self::Groups => "section groups (COMDAT)",
+            Self::Order => "sections in an order of their own",
+            Self::Bases => "slots near a base of the GOT (-fpic)",
+            Self::Islands => "several islands of veneers",
+            Self::Pins => "sections at given addresses",
+            Self::InPlace => "sections that run where they lie",
+            Self::Erratum => "erratum 843419",
+            Self::Origins => "distances from sections and symbols",
+        }
+    }
+}
+
+impl fmt::Display for Omitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: not in this build (feature `full`)", self.name())
+    }
+}
+
+/// Refuses options that want what is left out.
+pub(super) fn check_options(options: &Options<'_, '_>) -> Result<(), Omitted> {
+    let wanted = [
+        (!options.pins.is_empty(), Omitted::Pins),
+        (options.in_place.is_some(), Omitted::InPlace),
+        (options.policy.erratum_843419, Omitted::Erratum),
+    ];
+    match wanted.into_iter().find(|(is_wanted, _)| *is_wanted && !FULL) {
+        Some((_, part)) => Err(part),
+        None => Ok(()),
+    }
+}
+
+/// Lets section `index` of an object and its kind pass, unless they want what is left out.
+#[inline(always)]
+pub(super) fn check_section(section: Section<'_>, index: usize) -> Result<(Section<'_>, Kind<'_>), ObjectError> {
+    let part = match section.kind {
+        _ if FULL => return Ok((section, section.kind)),
+        Kind::ThreadLocal { .. } => Omitted::ThreadLocal,
+        Kind::Group { .. } => Omitted::Groups,
+        Kind::Loaded { .. } if !section.order.is_empty() || may_have_priority(section.output) => Omitted::Order,
+        _ => return Ok((section, section.kind)),
+    };
+    Err(Part::Section(index).error(part.into()))
+}
+
+/// Lets symbol `index` of an object pass, unless it wants what is left out.
+#[inline(always)]
+pub(super) fn check_symbol(symbol: Symbol<'_>, index: u32) -> Result<Symbol<'_>, ObjectError> {
+    match symbol.definition {
+        Definition::Indirect { .. } if !FULL => Err(Part::Symbol(index as usize).error(Omitted::Indirect.into())),
+        _ => Ok(symbol),
+    }
+}
+
+/// Refuses a relocation that wants what is left out.
+#[inline(always)]
+pub(super) fn check_relocation(relocation: &Relocation) -> Result<(), Omitted> {
+    if FULL {
+        return Ok(());
+    }
+    match (relocation.reloc, relocation.reloc.code()) {
+        _ if relocation.origin != Origin::Zero => Err(Omitted::Origins),
+        (Reloc::FUNCINIT64, _) => Err(Omitted::Indirect),
+        (Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15, _) => Err(Omitted::Bases),
+        (_, 512..=573 | 1029) => Err(Omitted::ThreadLocal),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses text that islands would stand in.
+pub(super) fn check_text(outputs: &[Output<'_>]) -> Result<(), Omitted> {
+    let text = outputs.iter().filter(|output| output.prot == Prot::ReadExec);
+    if text.fold(0, |sum: u64, output| sum.saturating_add(output.size)) > STRIDE { Err(Omitted::Islands) } else { Ok(()) }
+}
