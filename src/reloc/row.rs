@@ -32,7 +32,7 @@ pub(super) enum Fits {
 
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) code: u32,
+    pub(super) code: u16,
     pub(super) takes: Class,
     pub(super) x: X,
     pub(super) site: Site,

@@ -37,13 +37,21 @@ macro_rules! table {
             #[inline]
             pub const fn from_elf(code: u32) -> Option<Self> {
                 // Most are told apart without a branch for each.
-                if (code as usize) < KNOWN.len() { KNOWN[code as usize] } else { Self::from_any(code) }
+                match code {
+                    0..=LAST_OF_TLS if QUICK => KNOWN[code as usize],
+                    FIRST..=LAST => KNOWN_PLAIN[(code - FIRST) as usize],
+                    FIRST_OF_TLS..=LAST_OF_TLS => KNOWN_OF_TLS[(code - FIRST_OF_TLS) as usize],
+                    0x8110..=0x811d => Self::from_elf(code - 0x8110 + Self::AUTH_MOVW_GOTOFF_G0.code()),
+                    0 => Some(Self::NONE),
+                    1029 => Some(Self::TLS_DTPREL),
+                    _ => None,
+                }
             }
 
-            const fn from_any(code: u32) -> Option<Self> {
+            /// The same without tables, of those that are in one.
+            const fn of_table(code: u32) -> Option<Self> {
                 Some(match code {
                     256 => Self::NONE,
-                    0x8110..=0x811d => return Self::from_elf(code - 0x8110 + Self::AUTH_MOVW_GOTOFF_G0.code()),
                     $($code => Self::$name,)*
                     _ => return None,
                 })
@@ -58,36 +66,50 @@ macro_rules! table {
             }
 
             pub(super) const fn row(self) -> &'static Row {
-                match self {
-                    $(Self::$name => const {
-                        &Row {
-                            code: $code,
-                            takes: Class::$takes,
-                            x: X::$x,
-                            site: Site::$site,
-                            hi: $hi,
-                            lo: $lo,
-                            fits: Fits::$fits,
-                            width: $width,
-                            align: $align,
-                        }
-                    },)*
-                }
+                let index = self as usize;
+                // Discriminants count from 0 in the same order; the first serves for what there is not.
+                if index < ROWS.len() { &ROWS[index] } else { &ROWS[0] }
             }
         }
+
+        /// The rows of all, in the order of [`Reloc::ALL`].
+        static ROWS: [Row; Reloc::ALL.len()] = [$(Row {
+            code: $code,
+            takes: Class::$takes,
+            x: X::$x,
+            site: Site::$site,
+            hi: $hi,
+            lo: $lo,
+            fits: Fits::$fits,
+            width: $width,
+            align: $align,
+        },)*];
     };
 }
 
-/// The relocations of the codes from 0 on.
-static KNOWN: [Option<Reloc>; 640] = {
-    let mut known = [None; 640];
-    let mut code = 0;
-    while code < known.len() {
-        known[code] = Reloc::from_any(code as u32);
-        code += 1;
+/// Whether there is a table of all codes up to the last but a few, for which not every flash has the room.
+const QUICK: bool = cfg!(feature = "fast");
+
+/// The relocations of so many codes from `first` on.
+const fn known<const COUNT: usize>(first: u32) -> [Option<Reloc>; COUNT] {
+    let mut known = [None; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        known[index] = Reloc::of_table(first + index as u32);
+        index += 1;
     }
     known
-};
+}
+
+static KNOWN: [Option<Reloc>; LAST_OF_TLS as usize + 1] = known(0);
+
+// The codes that most relocations have, and those of thread-local storage and what follows them.
+const FIRST: u32 = 256;
+const LAST: u32 = 317;
+static KNOWN_PLAIN: [Option<Reloc>; (LAST - FIRST) as usize + 1] = known(FIRST);
+const FIRST_OF_TLS: u32 = 512;
+const LAST_OF_TLS: u32 = 597;
+static KNOWN_OF_TLS: [Option<Reloc>; (LAST_OF_TLS - FIRST_OF_TLS) as usize + 1] = known(FIRST_OF_TLS);
 
 #[rustfmt::skip]
 table! {
@@ -247,6 +269,7 @@ const _: () = {
     let mut i = 0;
     while i < Reloc::ALL.len() {
         Reloc::ALL[i].row().assert_consistent();
+        assert!(matches!(Reloc::from_elf(Reloc::ALL[i].code()), Some(reloc) if reloc as usize == i));
         i += 1;
     }
 };
