@@ -6,7 +6,7 @@ pub mod archive;
 pub mod coff;
 mod crel;
 pub mod detect;
-mod dynamic;
+pub(crate) mod dynamic;
 pub mod elf;
 mod file;
 mod frames;

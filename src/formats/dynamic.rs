@@ -3,14 +3,12 @@
 /// One line for each: its code, and its name without `R_AARCH64_`.
 macro_rules! table {
     ($($code:literal $name:ident;)*) => {
-        /// Why an object cannot have a relocation of this code: it is a dynamic one. `None` where it is not.
+        /// The name of the dynamic relocation of this code. `None` where it is not one.
         ///
         /// 1029 is no such, for it may be static, in debug information.
-        pub(super) const fn unsupported(code: u32) -> Option<&'static str> {
+        pub(crate) const fn name(code: u32) -> Option<&'static str> {
             Some(match code {
-                $($code => concat!(
-                    "R_AARCH64_", stringify!($name), " is a dynamic relocation: it belongs into a linked image"
-                ),)*
+                $($code => concat!("R_AARCH64_", stringify!($name)),)*
                 _ => return None,
             })
         }

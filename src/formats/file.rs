@@ -274,8 +274,8 @@ impl<'data> File<'data> {
 /// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.
 #[cold]
 fn unknown(section: usize, index: usize, code: u32) -> ObjectError {
-    Part::Relocation(section, index).error(match dynamic::unsupported(code) {
-        Some(what) => Problem::Unsupported(what),
+    Part::Relocation(section, index).error(match dynamic::name(code) {
+        Some(_) => Problem::Dynamic(code),
         None => Problem::Unknown("relocation type", code),
     })
 }

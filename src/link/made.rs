@@ -30,7 +30,8 @@ pub(super) enum Made<'a> {
 
 /// What `name` stands for. `exists` tells whether there is an output section of a name: `__start_NAME` and `__stop_NAME`
 /// are made only for those.
-pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>> {
+#[inline(never)]
+pub(super) fn made<'n>(name: &'n str, exists: &dyn Fn(&str) -> bool) -> Option<Made<'n>> {
     Some(match name {
         "_GLOBAL_OFFSET_TABLE_" => Made::Got,
         "_TLS_MODULE_BASE_" => Made::Tls,
@@ -70,10 +71,9 @@ pub(super) fn made(name: &str, exists: impl Fn(&str) -> bool) -> Option<Made<'_>
 impl Made<'_> {
     /// Its address, once the output sections have theirs. A section that is not there is empty, at the image's start.
     pub(super) fn addr(self, outputs: &[Output<'_>], got: Addr) -> Addr {
-        let used = || outputs.iter().filter(|output| output.size > 0);
-        let image = used().map(|output| output.addr).min().unwrap_or(got);
-        let find = |name| used().filter(move |output| output.name == name || array_of(output.name) == Some(name));
+        let image = ends(outputs, None).map_or(got, |(start, _)| start);
         let template = Template::of(outputs);
+        let find = |name| ends(outputs, name).unwrap_or((image, image));
         match self {
             Self::Got => got,
             Self::Tls | Self::TemplateStart => template.addr,
@@ -81,9 +81,21 @@ impl Made<'_> {
             Self::TemplateSize => Addr::new(template.size),
             Self::TcbOffset => Addr::new(template.tcb_offset()),
             Self::Image => image,
-            Self::Start(name) => find(name).map(|output| output.addr).min().unwrap_or(image),
-            Self::Stop(name) => find(name).map(Output::end).max().unwrap_or(image),
-            Self::End => used().map(Output::end).max().unwrap_or(image),
+            Self::Start(name) => find(Some(name)).0,
+            Self::Stop(name) => find(Some(name)).1,
+            Self::End => find(None).1,
         }
     }
+}
+
+/// From where to where the output sections of a name lie, or all.
+fn ends(outputs: &[Output<'_>], name: Option<&str>) -> Option<(Addr, Addr)> {
+    let mut ends: Option<(Addr, Addr)> = None;
+    for output in outputs.iter().filter(|output| output.size > 0) {
+        if name.is_none_or(|name| output.name == name || array_of(output.name) == Some(name)) {
+            let (start, end) = ends.unwrap_or((output.addr, output.end()));
+            ends = Some((start.min(output.addr), end.max(output.end())));
+        }
+    }
+    ends
 }

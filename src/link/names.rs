@@ -18,7 +18,8 @@ const EMPTY: u64 = u64::MAX;
 impl<'t> Names<'t> {
     pub(super) fn new(buckets: &'t mut [u64]) -> Self {
         buckets.fill(EMPTY);
-        let secrets = RapidSecrets::seed(buckets.as_ptr().addr() as u64);
+        let seed = buckets.as_ptr().addr() as u64;
+        let secrets = if QUICK { RapidSecrets::seed(seed) } else { RapidSecrets { seed, secrets: [multiplier(seed); 7] } };
         Self { buckets, secrets }
     }
 
@@ -46,7 +47,11 @@ impl<'t> Names<'t> {
     }
 
     fn hash(&self, name: &str) -> u64 {
-        rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
+        if QUICK {
+            rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
+        } else {
+            short_hash(name.as_bytes(), &self.secrets)
+        }
     }
 
     fn position(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
@@ -57,6 +62,22 @@ impl<'t> Names<'t> {
         let ends = |bucket: u64| bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32));
         probes.into_iter().find(|&(_, &bucket)| ends(bucket)).map(|(at, _)| at)
     }
+}
+
+/// Whether names are hashed quickly, whatever room that takes.
+const QUICK: bool = cfg!(feature = "fast");
+
+/// A hash in little room: of each byte, the halves of a product.
+fn short_hash(name: &[u8], RapidSecrets { seed, secrets: [multiplier, ..] }: &RapidSecrets) -> u64 {
+    name.iter().fold(*seed, |hash, &byte| {
+        let product = u128::from(hash ^ u64::from(byte)) * u128::from(*multiplier);
+        product as u64 ^ (product >> 64) as u64
+    })
+}
+
+/// An odd number of which most bits depend on the seed's.
+const fn multiplier(seed: u64) -> u64 {
+    seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 /// The bits of a hash that a bucket has, where it has them: those that do not say where it lies.

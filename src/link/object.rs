@@ -2,6 +2,7 @@
 
 use super::parts::Omitted;
 use crate::arena::Prot;
+use crate::formats::dynamic;
 use crate::patch::Endian;
 use crate::reloc::Reloc;
 use core::fmt;
@@ -293,6 +294,8 @@ pub enum Problem {
     Unsupported(&'static str),
     /// A number that is neither: an unknown machine, type or relocation.
     Unknown(&'static str, u32),
+    /// A dynamic relocation, by its code: it belongs into a linked image.
+    Dynamic(u32),
     /// It needs a part of the linker that is not in this build.
     Omitted(Omitted),
     /// There is no part of that index.
@@ -326,6 +329,10 @@ impl fmt::Display for ObjectError {
             Problem::Malformed(what) => write!(f, "malformed: {what}"),
             Problem::Unsupported(what) => write!(f, "not supported: {what}"),
             Problem::Unknown(what, number) => write!(f, "unknown {what} {number}"),
+            Problem::Dynamic(code) => {
+                let name = dynamic::name(code).unwrap_or_default();
+                write!(f, "not supported: {name} is a dynamic relocation: it belongs into a linked image")
+            }
             Problem::Omitted(part) => write!(f, "{part}"),
             Problem::Index => write!(f, "no such index"),
         }

@@ -129,7 +129,7 @@ impl<'t> Symbols<'t> {
             }
             let name = target_name(inputs, self.targets, number as u32);
             let Some(target) = self.targets.get_mut(number) else { continue };
-            if let Some(made) = made(name, |section| layout.has(section)) {
+            if let Some(made) = made(name, &|section| layout.has(section)) {
                 target.state = match made {
                     Made::Got => State::GotBase,
                     Made::Tls => State::TlsBase,
@@ -199,7 +199,7 @@ impl<'t> Symbols<'t> {
                 State::TlsBase => target.addr = layout.template().addr,
                 State::Made => {
                     // Which sections there are was asked when it was resolved.
-                    let made = made(target_name(inputs, self.targets, number as u32), |_| true);
+                    let made = made(target_name(inputs, self.targets, number as u32), &|_| true);
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
                 }
                 _ => continue,
