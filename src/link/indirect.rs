@@ -13,6 +13,7 @@
 
 use super::bases;
 use super::error::{Cause, Failure};
+use super::isles::Wanted;
 use super::layout::Layout;
 use super::object::{Definition, Object};
 use super::parts::FULL;
@@ -28,7 +29,7 @@ use crate::arena::Prot;
 use crate::got::{Kind, Symbol};
 use crate::patch::Fixup;
 use crate::reloc::{Reloc, Value};
-use crate::veneer::{Callee, Veneer};
+use crate::veneer::Callee;
 
 /// An indirect function of a plan, or a place that a function initialises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,15 +124,12 @@ fn veneer(number: u32, router: &mut Router<'_>) -> Result<Addr, Cause<'static>> 
     // `.plt` is the first island.
     const PLT: u32 = 0;
     let slot = router.got.slot_for(key(number), Addr::new(0)).map_err(Cause::Got)?;
-    let callee = Callee::Slot(slot);
-    let start = router.isles.addr(PLT).unwrap_or_default();
-    let at_most = callee.veneer_at(start).map_or(0, Veneer::most_cells);
-    let veneer = router.isles.claim(PLT, at_most, |island| island.veneer_for(callee)).map_err(Cause::Veneer)?;
+    let veneer = router.isles.claim(PLT, Wanted::Veneer(Callee::Slot(slot))).map_err(Cause::Veneer)?;
     if !router.policy.landing_pads {
         return Ok(veneer);
     }
     // Its address may be called.
-    router.isles.claim(PLT, 1, |island| island.pad_for(veneer)).map_err(Cause::Veneer)
+    router.isles.claim(PLT, Wanted::Pad(veneer)).map_err(Cause::Veneer)
 }
 
 /// Bytes from the start of its section to the resolver of the indirect function `target`.

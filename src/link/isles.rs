@@ -21,7 +21,7 @@ use super::parts::FULL;
 use super::tables::NONE;
 use crate::addr::Addr;
 use crate::slots::Lists;
-use crate::veneer::{Cell, Island, Occupant, VeneerError};
+use crate::veneer::{Callee, Cell, Detour, Island, Occupant, Veneer, VeneerError};
 
 /// Bytes of a cell.
 pub(super) const CELL: usize = 16;
@@ -47,6 +47,30 @@ pub struct Isle {
     cells: u32,
     /// The next wide island, in no order.
     next: u32,
+}
+
+/// What is to be made in an island.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// A veneer to this callee.
+    Veneer(Callee),
+    /// A hop to this address.
+    Hop(Addr),
+    /// This detour.
+    Detour(Detour),
+    /// A landing pad of the function at this address.
+    Pad(Addr),
+}
+
+impl Wanted {
+    /// Cells that it takes in the island at `addr`, wherever that comes to lie.
+    fn most_cells(self, addr: Addr) -> usize {
+        match self {
+            Self::Veneer(callee) => callee.veneer_at(addr).map_or(0, Veneer::most_cells),
+            Self::Detour(detour) => detour.most_cells(),
+            Self::Hop(_) | Self::Pad(_) => 1,
+        }
+    }
 }
 
 /// What is being done with the islands.
@@ -178,30 +202,32 @@ impl Isles<'_> {
         (0..).zip(all).filter_map(moves).fold(0, u64::saturating_add)
     }
 
-    /// Has `claim` make something in island number `isle`, which takes `at_most` cells wherever it comes to lie, and
-    /// returns its address.
-    pub(super) fn claim(
-        &mut self,
-        isle: u32,
-        at_most: usize,
-        claim: impl FnOnce(&mut Island<&mut [Cell]>) -> Result<Addr, VeneerError>,
-    ) -> Result<Addr, VeneerError> {
+    /// The address of what is `wanted`, which is made in island number `isle` if it is not there.
+    #[inline(never)]
+    pub(super) fn claim(&mut self, isle: u32, wanted: Wanted) -> Result<Addr, VeneerError> {
         const NO_ROOM: VeneerError = VeneerError::Full { capacity: 0, used: 0 };
         let isle = self.table.get_mut(isle as usize).ok_or(NO_ROOM)?;
         let addr = isle.addr.ok_or(NO_ROOM)?;
-        if self.pass == Pass::Count {
+        let at_most = if FULL { wanted.most_cells(addr) } else { 0 };
+        if FULL && self.pass == Pass::Count {
             isle.room = isle.room.saturating_add(at_most as u32);
             return Ok(addr);
         }
         let cells = self.cells.get_mut(range(isle)).ok_or(NO_ROOM)?;
         let mut island = Island::resume(cells, addr, isle.lists);
         let before = island.len();
-        let claimed = claim(&mut island).inspect_err(|error| {
+        let claimed = match wanted {
+            Wanted::Veneer(callee) => island.veneer_for(callee),
+            Wanted::Hop(target) => island.hop_to(target),
+            Wanted::Detour(detour) => island.detour_for(detour),
+            Wanted::Pad(callee) => island.pad_for(callee),
+        };
+        let claimed = claimed.inspect_err(|error| {
             self.is_short |= self.is_limited && matches!(error, VeneerError::Full { .. });
         })?;
         let made = island.len().saturating_sub(before);
         isle.lists = island.lists();
-        if made > 0 {
+        if FULL && made > 0 {
             isle.spare = isle.spare.saturating_add(at_most.saturating_sub(made) as u32);
         }
         Ok(claimed)
@@ -210,6 +236,9 @@ impl Isles<'_> {
     /// The numbers of the two wide islands nearest to `place`, the nearest first: as it was when they were counted, so that
     /// each is asked for what it was counted for. Since then the place was `moved` by so many bytes.
     pub(super) fn nearest(&self, place: Addr, moved: i64) -> [Option<u32>; 2] {
+        if !FULL {
+            return [Some(0), None];
+        }
         let place = place.plus(moved.wrapping_neg());
         let mut found: [Option<(u64, u32)>; 2] = [None; 2];
         let mut number = 0;

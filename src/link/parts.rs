@@ -43,6 +43,8 @@ pub enum Omitted {
     Pins,
     /// Sections that run where they lie ([`Options::in_place`](super::Options::in_place)).
     InPlace,
+    /// Landing pads for veneers ([`Policy::landing_pads`](super::Policy::landing_pads)).
+    LandingPads,
     /// What is done for a Cortex-A53 ([`Policy::erratum_843419`](super::Policy::erratum_843419)).
     Erratum,
     /// Relocations that measure from a section or from a symbol, as no ELF file has them.
@@ -69,6 +71,7 @@ impl Omitted {
             Self::Islands => "several islands of veneers",
             Self::Pins => "sections at given addresses",
             Self::InPlace => "sections that run where they lie",
+            Self::LandingPads => "landing pads for veneers",
             Self::Erratum => "erratum 843419",
             Self::Origins => "distances from sections and symbols",
         }
@@ -86,6 +89,7 @@ pub(super) fn check_options(options: &Options<'_, '_>) -> Result<(), Omitted> {
     let wanted = [
         (!options.pins.is_empty(), Omitted::Pins),
         (options.in_place.is_some(), Omitted::InPlace),
+        (options.policy.landing_pads, Omitted::LandingPads),
         (options.policy.erratum_843419, Omitted::Erratum),
     ];
     match wanted.into_iter().find(|(is_wanted, _)| *is_wanted && !FULL) {

@@ -66,6 +66,11 @@ impl Policy {
         FULL && self.erratum_843419
     }
 
+    /// Whether veneers lead to landing pads.
+    pub(super) const fn pads(self) -> bool {
+        FULL && self.landing_pads
+    }
+
     pub(super) const fn allows(self, remedy: Remedy) -> bool {
         match remedy {
             Remedy::Veneer => self.veneers,

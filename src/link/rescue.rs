@@ -1,13 +1,14 @@
 //! What is done for a reference that does not reach: it leads to something in an island that leads on.
 
 use super::error::Cause;
+use super::isles::Wanted;
 use super::route::{Action, Reference, Router};
 use super::tables::{NONE, State};
 use crate::addr::Addr;
 use crate::insn;
 use crate::patch::PatchError;
 use crate::reloc::{Reason, Reloc, Remedy, Value};
-use crate::veneer::{Callee, Detour, Form, NoDetour, Veneer, VeneerError};
+use crate::veneer::{Callee, Detour, Form, NoDetour, VeneerError};
 use core::fmt;
 
 /// Why a reference that does not reach was not brought to its target.
@@ -60,6 +61,17 @@ pub(super) fn stranded(reference: &Reference<'_>, value: Value, why: Stranded) -
     Cause::Stranded(PatchError { reloc, place, value: Some(value), reason: Reason::OutOfRange { x } }, why)
 }
 
+/// What a reference is to lead to.
+#[derive(Clone, Copy)]
+enum Means<'b> {
+    /// A veneer, for a call. `begins` tells the first instruction of a function of the link.
+    Call(&'b dyn Fn(&Reference<'_>) -> Option<u32>),
+    /// A hop, for a conditional branch.
+    Hop,
+    /// A detour, for an instruction that computes or loads.
+    Detour(Detour),
+}
+
 impl Router<'_> {
     /// A call leads to a veneer.
     pub(super) fn call(
@@ -68,97 +80,102 @@ impl Router<'_> {
         to: Value,
         begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
     ) -> Result<Action, Cause<'static>> {
-        let fail = |why| stranded(reference, to, why);
-        let policy = self.policy;
-        self.lead(reference, to, Remedy::Veneer, |router, isle, addr| {
-            let mut callee = match to {
-                Value::Slot(slot) => Callee::Slot(slot),
-                to => Callee::Addr(Addr::new(to.bits())),
-            };
-            // Where in the island the veneer comes to lie is not known yet.
-            let is_indirect = |from: Addr| !Reloc::JUMP26.reaches(from, to);
-            if !policy.scratch && is_indirect(addr) {
-                return Err(fail(Stranded::Scratch));
-            }
-            // A pad that turns out not to be needed does no harm.
-            let end = addr.at(router.isles.size(isle));
-            if let Callee::Addr(entry) = callee
-                && policy.landing_pads
-                && policy.scratch
-                && (is_indirect(addr) || is_indirect(end))
-                && reference.target.state == State::Defined
-                && !begins(reference).is_some_and(insn::is_landing_pad)
-            {
-                callee = Callee::Addr(
-                    router.pad(entry, reference.target_moved).map_err(|error| fail(Stranded::Veneer(error)))?,
-                );
-            }
-            let at_most = callee.veneer_at(addr).map_or(0, Veneer::most_cells);
-            let veneer = router.isles.claim(isle, at_most, |island| island.veneer_for(callee));
-            let veneer = veneer.map_err(|error| fail(Stranded::Veneer(error)))?;
-            let is_direct = callee.veneer_at(veneer).is_ok_and(|veneer| veneer.form() == Form::Direct);
-            if policy.scratch || is_direct { Ok(veneer) } else { Err(fail(Stranded::Scratch)) }
-        })
+        self.lead(reference, to, Means::Call(begins))
     }
 
     /// A conditional branch leads to a hop.
     pub(super) fn hop(&mut self, reference: &Reference<'_>, to: Value) -> Result<Action, Cause<'static>> {
-        self.lead(reference, to, Remedy::Hop, |router, isle, _| {
-            let hop = router.isles.claim(isle, 1, |island| island.hop_to(Addr::new(to.bits())));
-            hop.map_err(|error| stranded(reference, to, Stranded::Veneer(error)))
-        })
+        self.lead(reference, to, Means::Hop)
     }
 
     /// An instruction that computes or loads becomes a branch to what does the same from anywhere.
     pub(super) fn detour(&mut self, reference: &Reference<'_>, to: Value, raw: u64) -> Result<Action, Cause<'static>> {
-        let fail = |why| stranded(reference, to, why);
         let Reference { reloc, place, .. } = *reference;
-        let detour = Detour::new(place, raw as u32, reloc, to).map_err(|error| fail(Stranded::Detour(error)))?;
-        self.lead(reference, to, Remedy::Detour, |router, isle, _| {
-            let made = router.isles.claim(isle, detour.most_cells(), |island| island.detour_for(detour));
-            made.map_err(|error| fail(Stranded::Veneer(error)))
-        })
+        match Detour::new(place, raw as u32, reloc, to) {
+            Ok(detour) => self.lead(reference, to, Means::Detour(detour)),
+            Err(error) => Err(stranded(reference, to, Stranded::Detour(error))),
+        }
     }
 
-    /// Has `make` make something in an island near the place, and sends the reference there.
-    fn lead(
+    /// Makes something in an island near the place, and sends the reference there.
+    #[inline(never)]
+    fn lead(&mut self, reference: &Reference<'_>, to: Value, means: Means<'_>) -> Result<Action, Cause<'static>> {
+        let Reference { reloc, place, isle: own, .. } = *reference;
+        let (branch, own) = match means {
+            Means::Call(_) => (reloc, None),
+            Means::Hop => (reloc, Some(own).filter(|&own| own != NONE)),
+            Means::Detour(_) => (Reloc::JUMP26, None),
+        };
+        let mut cause = Stranded::NoIsland;
+        let reaches = |addr: Addr| branch.reaches(place, addr.into());
+        let [first, second] = self.isles.nearest(place, reference.moved);
+        for isle in [own, first, second] {
+            // Of several islands it is not what is in them that decides which is asked: so it is the same when asked again.
+            let Some((isle, addr)) = isle.and_then(|isle| Some((isle, self.isles.addr(isle)?))) else { continue };
+            if !reaches(addr) || !reaches(self.isles.last(isle, addr)) {
+                continue;
+            }
+            let made = match means {
+                Means::Call(begins) => self.veneer(reference, to, begins, isle, addr),
+                Means::Hop => self.isles.claim(isle, Wanted::Hop(Addr::new(to.bits()))).map_err(Stranded::Veneer),
+                Means::Detour(detour) => self.isles.claim(isle, Wanted::Detour(detour)).map_err(Stranded::Veneer),
+            };
+            match (made, means) {
+                (Ok(made), _) if !reaches(made) => {}
+                (Ok(made), Means::Call(_)) => return Ok(Action::Lead(made, Remedy::Veneer)),
+                (Ok(made), Means::Hop) => return Ok(Action::Lead(made, Remedy::Hop)),
+                (Ok(made), Means::Detour(_)) => {
+                    // Both are of four bytes: what is in reach is encoded.
+                    match branch.apply(insn::b().into(), place, made.into()) {
+                        Ok(word) => return Ok(Action::Detour(word as u32)),
+                        Err(_) => break,
+                    }
+                }
+                (Err(why), _) => cause = why,
+            }
+        }
+        Err(stranded(reference, to, cause))
+    }
+
+    /// The veneer for a call, in island number `isle` at `addr`.
+    fn veneer(
         &mut self,
         reference: &Reference<'_>,
         to: Value,
-        remedy: Remedy,
-        make: impl Fn(&mut Self, u32, Addr) -> Result<Addr, Cause<'static>>,
-    ) -> Result<Action, Cause<'static>> {
-        let Reference { reloc, place, isle: own, .. } = *reference;
-        let branch = if remedy == Remedy::Detour { Reloc::JUMP26 } else { reloc };
-        let own = Some(own).filter(|&own| remedy == Remedy::Hop && own != NONE);
-        let mut cause = stranded(reference, to, Stranded::NoIsland);
-        let reaches = |addr: Addr| branch.reaches(place, addr.into());
-        for isle in [own].into_iter().chain(self.isles.nearest(place, reference.moved)).flatten() {
-            // Of several islands it is not what is in them that decides which is asked: so it is the same when asked again.
-            let Some(addr) =
-                self.isles.addr(isle).filter(|&addr| reaches(addr) && reaches(self.isles.last(isle, addr)))
-            else {
-                continue;
-            };
-            match make(self, isle, addr) {
-                Ok(made) if !reaches(made) => {}
-                Ok(made) if remedy != Remedy::Detour => return Ok(Action::Lead(made, remedy)),
-                Ok(made) => {
-                    // Both are of four bytes: what is in reach is encoded.
-                    let word = branch.apply(insn::b().into(), place, made.into());
-                    return word.map(|word| Action::Detour(word as u32)).map_err(|_| cause);
-                }
-                Err(why) => cause = why,
-            }
+        begins: &dyn Fn(&Reference<'_>) -> Option<u32>,
+        isle: u32,
+        addr: Addr,
+    ) -> Result<Addr, Stranded> {
+        let policy = self.policy;
+        let mut callee = match to {
+            Value::Slot(slot) => Callee::Slot(slot),
+            to => Callee::Addr(Addr::new(to.bits())),
+        };
+        // Where in the island the veneer comes to lie is not known yet.
+        let is_indirect = |from: Addr| !Reloc::JUMP26.reaches(from, to);
+        if !policy.scratch && is_indirect(addr) {
+            return Err(Stranded::Scratch);
         }
-        Err(cause)
+        // A pad that turns out not to be needed does no harm.
+        if let Callee::Addr(entry) = callee
+            && policy.pads()
+            && policy.scratch
+            && (is_indirect(addr) || is_indirect(addr.at(self.isles.size(isle))))
+            && reference.target.state == State::Defined
+            && !begins(reference).is_some_and(insn::is_landing_pad)
+        {
+            callee = Callee::Addr(self.pad(entry, reference.target_moved).map_err(Stranded::Veneer)?);
+        }
+        let veneer = self.isles.claim(isle, Wanted::Veneer(callee)).map_err(Stranded::Veneer)?;
+        let is_direct = || callee.veneer_at(veneer).is_ok_and(|veneer| veneer.form() == Form::Direct);
+        if policy.scratch || is_direct() { Ok(veneer) } else { Err(Stranded::Scratch) }
     }
 
     /// The landing pad of the function at `entry`, which was `moved` by so many bytes since the islands were counted.
     fn pad(&mut self, entry: Addr, moved: i64) -> Result<Addr, VeneerError> {
         let mut result = Err(VeneerError::Full { capacity: 0, used: 0 });
         for isle in self.isles.nearest(entry, moved).into_iter().flatten() {
-            result = result.or_else(|_| self.isles.claim(isle, 1, |island| island.pad_for(entry)));
+            result = result.or_else(|_| self.isles.claim(isle, Wanted::Pad(entry)));
         }
         result
     }

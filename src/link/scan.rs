@@ -177,7 +177,7 @@ impl Scan<'_, '_> {
     /// How a reference that `remedy` may bring to its target gets there.
     fn way(&self, remedy: Remedy, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
         let cells = match remedy {
-            Remedy::Veneer => 2 + usize::from(self.policy.landing_pads),
+            Remedy::Veneer => 2 + usize::from(self.policy.pads()),
             Remedy::Hop => 1,
             Remedy::Detour => 2,
         };
