@@ -59,7 +59,7 @@ pub use occupant::{Occupant, Purpose};
 use crate::addr::{Addr, Misaligned};
 use crate::insn::{Reg, add, adrp, b, br, ldr};
 use crate::reloc::{Reloc, Slot, Value};
-use step::{Step, Steps, moves, steps};
+use step::{Step, Steps};
 
 /// Where a veneer leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -147,7 +147,7 @@ impl Veneer {
 
     /// Bytes of its instructions: 4 to 24.
     pub fn size(self) -> usize {
-        self.steps().count() * 4
+        self.steps().get().len() * 4
     }
 
     fn steps(self) -> Steps {
@@ -155,24 +155,27 @@ impl Veneer {
             Callee::Addr(addr) => Value::Addr(addr),
             Callee::Slot(slot) => Value::Slot(slot),
         };
-        let page = |reloc| Some(Step::patched(adrp(Reg::X16), reloc, value));
-        let built = moves(Reg::X16, Addr::new(value.bits()));
-        let (first, last) = match self.form() {
-            Form::Direct => ([Some(Step::patched(b(), Reloc::JUMP26, value)), None, None, None], [None, None]),
+        let mut steps = Steps::new();
+        match self.form() {
+            Form::Direct => {
+                steps.push(Step::patched(b(), Reloc::JUMP26, value));
+                return steps;
+            }
             Form::Page => {
-                let add = Some(Step::patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC, value));
-                ([page(Reloc::ADR_PREL_PG_HI21), add, None, None], [None, BR])
+                steps.push(Step::patched(adrp(Reg::X16), Reloc::ADR_PREL_PG_HI21, value));
+                steps.push(Step::patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC, value));
             }
             Form::Slot => {
-                let load = Some(Step::patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC, value));
-                ([page(Reloc::ADR_GOT_PAGE), load, None, None], [None, BR])
+                steps.push(Step::patched(adrp(Reg::X16), Reloc::ADR_GOT_PAGE, value));
+                steps.push(Step::patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC, value));
             }
-            Form::Absolute => (built, [None, BR]),
-            Form::FarSlot => (built, [Some(Step::whole(ldr(Reg::X16, Reg::X16))), BR]),
-        };
-        steps(first, last)
+            Form::Absolute => steps.push_moves(Reg::X16, Addr::new(value.bits())),
+            Form::FarSlot => {
+                steps.push_moves(Reg::X16, Addr::new(value.bits()));
+                steps.push(Step::whole(ldr(Reg::X16, Reg::X16)));
+            }
+        }
+        steps.push(Step::whole(br(Reg::X16)));
+        steps
     }
 }
-
-/// `BR x16`
-const BR: Option<Step> = Some(Step::whole(br(Reg::X16)));

@@ -218,8 +218,9 @@ impl Isles<'_> {
         let before = island.len();
         let claimed = match wanted {
             Wanted::Veneer(callee) => island.veneer_for(callee),
-            Wanted::Hop(target) => island.hop_to(target),
             Wanted::Detour(detour) => island.detour_for(detour),
+            _ if !FULL => Err(NO_ROOM),
+            Wanted::Hop(target) => island.hop_to(target),
             Wanted::Pad(callee) => island.pad_for(callee),
         };
         let claimed = claimed.inspect_err(|error| {

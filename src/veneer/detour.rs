@@ -9,7 +9,7 @@
 //! The instruction is replaced alone, whatever stands beside it or branches to it: no pair is looked for, and a lo12 after it
 //! stays as it is.
 
-use super::step::{Step, Steps, moves, steps};
+use super::step::{Step, Steps};
 use crate::addr::Addr;
 use crate::insn::layout::{Literal, PcRel};
 use crate::insn::{Reg, b, ldr, ldr_w, ldrsw};
@@ -108,14 +108,16 @@ impl Detour {
 
     pub(super) fn steps(self) -> Steps {
         let Self { place, address, register, load } = self;
-        let back = Step::patched(b(), Reloc::JUMP26, Value::Addr(place.plus(4)));
-        let load = match load {
-            Load::None => None,
-            Load::X => Some(ldr(register, register)),
-            Load::W => Some(ldr_w(register, register)),
-            Load::Sw => Some(ldrsw(register, register)),
-        };
-        steps(moves(register, address), [load.map(Step::whole), Some(back)])
+        let mut steps = Steps::new();
+        steps.push_moves(register, address);
+        match load {
+            Load::None => {}
+            Load::X => steps.push(Step::whole(ldr(register, register))),
+            Load::W => steps.push(Step::whole(ldr_w(register, register))),
+            Load::Sw => steps.push(Step::whole(ldrsw(register, register))),
+        }
+        steps.push(Step::patched(b(), Reloc::JUMP26, Value::Addr(place.plus(4))));
+        steps
     }
 
     /// The register and what is done with it, in seven bits.

@@ -1,13 +1,12 @@
 //! The ledger of an island: what has a veneer, a hop, a detour or a pad, and in which cells.
 
 use super::occupant::CELL;
-use super::step::Step;
+use super::step::{Step, Steps};
 use super::{Callee, Detour, Form, Occupant, Purpose, Veneer, VeneerError};
 use crate::addr::{Addr, Misaligned};
 use crate::insn::UDF;
 use crate::patch::{PatchError, Section};
 use crate::slots::{Slots, State};
-use core::iter;
 
 /// The storage of one cell, opaque: an array, slice or vector of as many as there shall be cells of sixteen bytes.
 pub use crate::slots::Record as Cell;
@@ -193,14 +192,15 @@ impl<T: AsRef<[Cell]>> Island<T> {
     pub fn write(&self, section: &mut Section<'_>) -> Result<(), PatchError> {
         const PADDING: Step = Step::whole(UDF);
         for unit in 0..self.cells.end() {
-            let (occupant, skipped) = match self.cells.get(unit).map(Cell::state) {
-                Some(State::First) => (self.occupant(unit), 0),
-                Some(State::Second) => (self.occupant(unit & !1), WORDS),
+            let (first, skipped) = match self.cells.get(unit).map(Cell::state) {
+                Some(State::First) => (Some(unit), 0),
+                Some(State::Second) => (Some(unit & !1), WORDS),
                 _ => (None, 0),
             };
-            let steps = occupant.into_iter().flat_map(Occupant::steps);
+            let steps = first.and_then(|first| self.occupant(first)).map_or(Steps::new(), Occupant::steps);
             let place = section.offset_of(cell(self.base, unit));
-            for (index, step) in steps.skip(skipped).chain(iter::repeat(PADDING)).take(WORDS).enumerate() {
+            for index in 0..WORDS {
+                let step = steps.get().get(skipped + index).copied().unwrap_or(PADDING);
                 let offset = place.saturating_add(index * 4);
                 section.write_word(offset, step.insn)?;
                 if let Some((reloc, value)) = step.fixup {

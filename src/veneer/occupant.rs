@@ -1,6 +1,6 @@
 //! What takes cells of an island, and what for.
 
-use super::step::{Step, Steps, steps};
+use super::step::{Step, Steps};
 use super::{Callee, Detour, Veneer, VeneerError};
 use crate::addr::Addr;
 use crate::insn::{BTI_C, b};
@@ -116,7 +116,7 @@ impl Occupant {
 
     /// Bytes of its instructions: 4 to 24.
     pub fn size(self) -> usize {
-        self.steps().count() * 4
+        self.steps().get().len() * 4
     }
 
     /// What it is for.
@@ -135,30 +135,37 @@ impl Occupant {
     }
 
     pub(super) fn steps(self) -> Steps {
-        let branch = |to| Some(Step::patched(b(), Reloc::JUMP26, Value::Addr(to)));
-        match self {
-            Self::Veneer(veneer) => veneer.steps(),
-            Self::Hop { target, .. } => steps([branch(target), None, None, None], [None; 2]),
-            Self::Detour { detour, .. } => detour.steps(),
-            Self::Pad { callee, .. } => steps([Some(Step::whole(BTI_C)), branch(callee), None, None], [None; 2]),
-        }
+        let mut steps = Steps::new();
+        let to = match self {
+            Self::Veneer(veneer) => return veneer.steps(),
+            Self::Detour { detour, .. } => return detour.steps(),
+            Self::Hop { target, .. } => target,
+            Self::Pad { callee, .. } => {
+                steps.push(Step::whole(BTI_C));
+                callee
+            }
+        };
+        steps.push(Step::patched(b(), Reloc::JUMP26, Value::Addr(to)));
+        steps
     }
 
     /// Whether each of its branches reaches, and that from a detour's place.
     pub(super) fn check_reach(self) -> Result<(), VeneerError> {
-        let entry = match self {
-            Self::Detour { addr, detour } => Some((detour.place(), addr)),
-            _ => None,
+        let check = |from: Addr, to: Addr| match Reloc::JUMP26.reaches(from, Value::Addr(to)) {
+            true => Ok(()),
+            false => Err(VeneerError::OutOfReach { from, to }),
         };
-        let places = (0..).map(|index: usize| self.addr().at(index * 4));
-        let exits = places.zip(self.steps()).filter_map(|(place, step)| match step.fixup {
-            Some((Reloc::JUMP26, Value::Addr(to))) => Some((place, to)),
-            _ => None,
-        });
-        match entry.into_iter().chain(exits).find(|&(from, to)| !Reloc::JUMP26.reaches(from, Value::Addr(to))) {
-            Some((from, to)) => Err(VeneerError::OutOfReach { from, to }),
-            None => Ok(()),
+        if let Self::Detour { addr, detour } = self {
+            check(detour.place(), addr)?;
         }
+        let mut place = self.addr();
+        for step in self.steps().get() {
+            if let Some((Reloc::JUMP26, Value::Addr(to))) = step.fixup {
+                check(place, to)?;
+            }
+            place = place.plus(4);
+        }
+        Ok(())
     }
 
     pub(super) const fn key(self) -> Key {

@@ -3,8 +3,6 @@
 use crate::addr::Addr;
 use crate::insn::{Hw, Reg, movk, movz};
 use crate::reloc::{Reloc, Value};
-use core::array::IntoIter;
-use core::iter::{Chain, Flatten};
 
 /// An instruction and the relocation that fills in its immediate.
 #[derive(Clone, Copy)]
@@ -26,31 +24,50 @@ impl Step {
 }
 
 /// The instructions of one occupant, in order.
-pub(super) type Steps = Flatten<Chain<IntoIter<Option<Step>, 4>, IntoIter<Option<Step>, 2>>>;
-
-/// What makes an address, or most of what there is, and what follows.
-pub(super) fn steps(first: [Option<Step>; 4], last: [Option<Step>; 2]) -> Steps {
-    first.into_iter().chain(last).flatten()
+pub(super) struct Steps {
+    steps: [Step; 6],
+    len: usize,
 }
 
-/// Sets `rd` to `addr` by as few moves as it has sixteen-bit groups that the first move does not set anyway: zeros with
-/// `MOVZ`, ones with `MOVN`. The first is the highest, for its relocation has the check that nothing above is lost.
-pub(super) fn moves(rd: Reg, addr: Addr) -> [Option<Step>; 4] {
-    const GROUPS: [(Hw, Reloc, Reloc); 4] = [
-        (Hw::G3, Reloc::MOVW_UABS_G3, Reloc::MOVW_UABS_G3),
-        (Hw::G2, Reloc::MOVW_SABS_G2, Reloc::MOVW_UABS_G2_NC),
-        (Hw::G1, Reloc::MOVW_SABS_G1, Reloc::MOVW_UABS_G1_NC),
-        (Hw::G0, Reloc::MOVW_SABS_G0, Reloc::MOVW_UABS_G0_NC),
-    ];
-    let group = |hw: Hw| (addr.get() >> (16 * hw as u32)) as u16;
-    let set_by_first = if group(Hw::G3) == u16::MAX { u16::MAX } else { 0 };
-    let mut is_first = true;
-    GROUPS.map(|(hw, first, later)| {
-        if group(hw) == set_by_first && !(is_first && hw == Hw::G0) {
-            return None;
+impl Steps {
+    /// None yet.
+    pub(super) const fn new() -> Self {
+        Self { steps: [Step::whole(0); 6], len: 0 }
+    }
+
+    /// Adds an instruction; there are six at the most.
+    pub(super) fn push(&mut self, step: Step) {
+        if let Some(free) = self.steps.get_mut(self.len) {
+            *free = step;
+            self.len += 1;
         }
-        let (insn, reloc) = if is_first { (movz(rd, hw), first) } else { (movk(rd, hw), later) };
-        is_first = false;
-        Some(Step::patched(insn, reloc, Value::Addr(addr)))
-    })
+    }
+
+    /// Adds what sets `rd` to `addr` by as few moves as it has sixteen-bit groups that the first move does not set anyway:
+    /// zeros with `MOVZ`, ones with `MOVN`. The first is the highest, for its relocation has the check that nothing above is
+    /// lost.
+    pub(super) fn push_moves(&mut self, rd: Reg, addr: Addr) {
+        const GROUPS: [(Hw, Reloc, Reloc); 4] = [
+            (Hw::G3, Reloc::MOVW_UABS_G3, Reloc::MOVW_UABS_G3),
+            (Hw::G2, Reloc::MOVW_SABS_G2, Reloc::MOVW_UABS_G2_NC),
+            (Hw::G1, Reloc::MOVW_SABS_G1, Reloc::MOVW_UABS_G1_NC),
+            (Hw::G0, Reloc::MOVW_SABS_G0, Reloc::MOVW_UABS_G0_NC),
+        ];
+        let group = |hw: Hw| (addr.get() >> (16 * hw as u32)) as u16;
+        let set_by_first = if group(Hw::G3) == u16::MAX { u16::MAX } else { 0 };
+        let mut is_first = true;
+        for (hw, first, later) in GROUPS {
+            if group(hw) == set_by_first && !(is_first && hw == Hw::G0) {
+                continue;
+            }
+            let (insn, reloc) = if is_first { (movz(rd, hw), first) } else { (movk(rd, hw), later) };
+            is_first = false;
+            self.push(Step::patched(insn, reloc, Value::Addr(addr)));
+        }
+    }
+
+    /// The instructions.
+    pub(super) fn get(&self) -> &[Step] {
+        self.steps.get(..self.len).unwrap_or_default()
+    }
 }
