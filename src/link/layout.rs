@@ -70,12 +70,21 @@ impl<'t, 'data> Layout<'t, 'data> {
             has_moved: false,
             in_place: None,
         };
-        layout.push(Output { name: ".got", prot: Prot::ReadWrite, align: 8, zeros: false, ..Output::default() })?;
-        layout.push(Output { name: ".plt", prot: Prot::ReadExec, align: 16, zeros: false, ..Output::default() })?;
-        layout.push(Output { name: "COMMON", prot: Prot::ReadWrite, ..Output::default() })?;
-        for name in [".tdata", ".tbss"] {
-            let (prot, step) = (Prot::ReadWrite, order::TEMPLATE);
-            layout.push(Output { name, prot, step, is_thread_local: true, ..Output::default() })?;
+        for (number, name) in [".got", ".plt", "COMMON", ".tdata", ".tbss"].into_iter().enumerate() {
+            let is_thread_local = matches!(number, TDATA | TBSS);
+            layout.push(Output {
+                name,
+                prot: if number == PLT { Prot::ReadExec } else { Prot::ReadWrite },
+                align: match number {
+                    GOT => 8,
+                    PLT => 16,
+                    _ => 1,
+                },
+                step: if is_thread_local { order::TEMPLATE } else { order::FIRST },
+                zeros: !matches!(number, GOT | PLT),
+                is_thread_local,
+                ..Output::default()
+            })?;
         }
         Ok(layout)
     }

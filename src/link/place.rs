@@ -12,6 +12,7 @@ use super::error::{Cause, Failure, Fatal};
 use super::isles::CELL;
 use super::layout::{GOT, Layout, PLT, TBSS, TDATA};
 use super::order::{self, Step};
+use super::parts::FULL;
 use super::tables::{NONE, Output, Segment};
 use super::{Pin, Report, Request};
 use crate::addr::Addr;
@@ -169,6 +170,20 @@ impl<'data> Layout<'_, 'data> {
     fn line_up(&mut self, prot: Prot, segment: u32) -> Result<Request, Fatal> {
         let mut request = Request::new(prot);
         let table = self.table.get_mut(..self.len).ok_or(Cause::Table("outputs"))?;
+        if !FULL {
+            // Without priorities there are few steps.
+            let mut last = None;
+            let after = |last, output: &(u32, &Output<'_>)| Some(order_of(output.0, output.1)).filter(|&step| Some(step) > last);
+            while let Some(next) = (0..).zip(&*table).filter_map(|output| after(last, &output)).min() {
+                for (number, output) in (0..).zip(&mut *table) {
+                    if order_of(number, output) == next && output.prot == prot && output.segment == segment {
+                        append(&mut request, output)?;
+                    }
+                }
+                last = Some(next);
+            }
+            return Ok(request);
+        }
         // Every name has its number by now: the room of the buckets is free.
         let (numbers, rest) =
             self.names.buckets().split_at_mut_checked(self.len).ok_or(Cause::Table("output_names"))?;
@@ -179,12 +194,7 @@ impl<'data> Layout<'_, 'data> {
         for &mut number in numbers {
             let waits = |output: &&mut Output<'_>| output.prot == prot && output.segment == segment;
             let Some(output) = table.get_mut(number as usize).filter(waits) else { continue };
-            let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
-            output.addr = Addr::new(offset);
-            if output.size > 0 {
-                request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
-            }
-            request.align = request.align.max(output.align);
+            append(&mut request, output)?;
         }
         Ok(request)
     }
@@ -236,6 +246,17 @@ impl<'data> Layout<'_, 'data> {
             }
         }
     }
+}
+
+/// Puts `output` at the end of what is asked for.
+fn append(request: &mut Request, output: &mut Output<'_>) -> Result<(), Fatal> {
+    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+    output.addr = Addr::new(offset);
+    if output.size > 0 {
+        request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+    }
+    request.align = request.align.max(output.align);
+    Ok(())
 }
 
 /// When an output section is lined up.

@@ -18,7 +18,7 @@ use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::{Endian, Fixup, PatchError};
 use crate::reloc::{Class, Reason, Reloc, Value};
-use crate::veneer::{Purpose, VeneerError};
+use crate::veneer::VeneerError;
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -36,6 +36,7 @@ pub struct Plan<'t, 'data, O> {
     /// Records of the GOT's ledger that are counted, and how many output sections were to be pinned.
     pub(super) slots: usize,
     pub(super) pins: usize,
+    /// What was checked, and by which rungs it goes; what was made for it is counted when it is asked for.
     pub(super) summary: Summary,
     /// Some places are initialised by functions.
     pub(super) has_initialised: bool,
@@ -150,7 +151,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
-        plan.count();
         Ok(plan)
     }
 
@@ -248,20 +248,6 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             (Err(cause), _) | (_, Err(cause)) => site.report(cause, inputs, symbols, report),
         }
         None
-    }
-
-    /// Counts what was made.
-    fn count(&mut self) {
-        let summary = &mut self.summary;
-        summary.slots = self.router.got.len();
-        for (_, occupant) in self.router.isles.occupants() {
-            match occupant.purpose() {
-                Purpose::Veneer(_) => summary.veneers += 1,
-                Purpose::Hop(_) => summary.hops += 1,
-                Purpose::Detour(_) => summary.detours += 1,
-                Purpose::Pad(_) => summary.pads += 1,
-            }
-        }
     }
 }
 

@@ -16,7 +16,16 @@ use core::ops::Range;
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// What was planned, in numbers.
     pub fn summary(&self) -> Summary {
-        self.summary
+        let mut summary = Summary { slots: self.router.got.len(), ..self.summary };
+        for (_, occupant) in self.router.isles.occupants() {
+            match occupant.purpose() {
+                Purpose::Veneer(_) => summary.veneers += 1,
+                Purpose::Hop(_) => summary.hops += 1,
+                Purpose::Detour(_) => summary.detours += 1,
+                Purpose::Pad(_) => summary.pads += 1,
+            }
+        }
+        summary
     }
 
     /// How long the tables must be for this very link, with the same addresses: no longer than [`measure`](super::measure) says. With
