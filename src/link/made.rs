@@ -1,6 +1,6 @@
 //! The symbols that the linker makes where an object wants them and none defines them.
 
-use super::order::array_of;
+use super::order::{ARRAYS, array_of};
 use super::tables::Output;
 use super::tls::Template;
 use crate::addr::Addr;
@@ -32,6 +32,14 @@ pub(super) enum Made<'a> {
 /// are made only for those.
 #[inline(never)]
 pub(super) fn made<'n>(name: &'n str, exists: &dyn Fn(&str) -> bool) -> Option<Made<'n>> {
+    // Arrays are called as their sections are.
+    for array in &ARRAYS[..3] {
+        match name.strip_prefix("__").and_then(|rest| rest.strip_prefix(array.get(1..)?)) {
+            Some("_start") => return Some(Made::Start(array)),
+            Some("_end") => return Some(Made::Stop(array)),
+            _ => {}
+        }
+    }
     Some(match name {
         "_GLOBAL_OFFSET_TABLE_" => Made::Got,
         "_TLS_MODULE_BASE_" => Made::Tls,
@@ -47,12 +55,6 @@ pub(super) fn made<'n>(name: &'n str, exists: &dyn Fn(&str) -> bool) -> Option<M
         "__ehdr_start" | "__executable_start" => Made::Image,
         // The same in COFF.
         "__ImageBase" => Made::Image,
-        "__preinit_array_start" => Made::Start(".preinit_array"),
-        "__preinit_array_end" => Made::Stop(".preinit_array"),
-        "__init_array_start" => Made::Start(".init_array"),
-        "__init_array_end" => Made::Stop(".init_array"),
-        "__fini_array_start" => Made::Start(".fini_array"),
-        "__fini_array_end" => Made::Stop(".fini_array"),
         "__bss_start" | "__bss_start__" => Made::Start(".bss"),
         "__bss_end__" => Made::Stop(".bss"),
         "_etext" | "etext" => Made::Stop(".text"),

@@ -172,15 +172,17 @@ impl<'data> Layout<'_, 'data> {
         let table = self.table.get_mut(..self.len).ok_or(Cause::Table("outputs"))?;
         if !FULL {
             // Without priorities there are few steps.
-            let mut last = None;
-            let after = |last, output: &(u32, &Output<'_>)| Some(order_of(output.0, output.1)).filter(|&step| Some(step) > last);
-            while let Some(next) = (0..).zip(&*table).filter_map(|output| after(last, &output)).min() {
+            let mut step = Some(order::FIRST);
+            while let Some(this) = step.take() {
                 for (number, output) in (0..).zip(&mut *table) {
-                    if order_of(number, output) == next && output.prot == prot && output.segment == segment {
+                    let own = order_of(number, output);
+                    if own == this && output.prot == prot && output.segment == segment {
                         append(&mut request, output)?;
                     }
+                    if own > this && step.is_none_or(|step| own < step) {
+                        step = Some(own);
+                    }
                 }
-                last = Some(next);
             }
             return Ok(request);
         }
