@@ -32,9 +32,10 @@ forbidden() { symbols | grep -E ' on_panic$|core::panicking|unwrap_failed|expect
 
 text_size() { llvm-size-19 "$library" 2>/dev/null | awk '$6 ~ /^no_std_check/ { sum += $1 } END { print sum }'; }
 
+# $1: the target, or nothing; the rest are arguments for cargo.
 prove() {
-    local name=${1:-this machine} found
-    build "${1:-}"
+    local name=${1:-this machine}${2:+, $2} found
+    build "${1:-}" "${@:2}"
     found=$(forbidden)
     [ -z "$found" ] || fail "$name: a panic or an allocation is left:"$'\n'"$found"
     # Every function that the sources name is in the library.
@@ -46,11 +47,13 @@ prove() {
 if [ $# -gt 0 ]; then
     for target in "$@"; do
         prove "$target"
+        prove "$target" --no-default-features
     done
     exit
 fi
 
-prove
+prove ""
+prove "" --no-default-features
 CARGO_PROFILE_RELEASE_OPT_LEVEL=z build ""
 echo "with opt-level z: $(text_size) bytes"
 

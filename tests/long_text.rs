@@ -1,7 +1,7 @@
 //! Text several times as long as a call reaches: every call lands, and the islands between take next to nothing.
 //!
 //! The objects are made here and share their bytes, so that 300 MiB of text cost what the linked image costs.
-#![cfg(feature = "link")]
+#![cfg(all(feature = "std", feature = "link"))]
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;

@@ -54,14 +54,11 @@ impl<'data> Elf<'data> {
 
     fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
-            abi::SHT_REL => Omitted::Rel.unless_full()?,
-            SHT_CREL => Omitted::Crel.unless_full()?,
-            abi::SHT_GROUP => Omitted::Groups.unless_full()?,
-            _ => {}
-        }
-        match header.sh_type {
             abi::SHT_RELA | abi::SHT_REL | SHT_CREL => return self.relocations(header),
-            abi::SHT_GROUP => return self.group(header),
+            abi::SHT_GROUP => {
+                Omitted::Groups.unless_full()?;
+                return self.group(header);
+            }
             _ => {}
         }
         let flags = header.sh_flags;

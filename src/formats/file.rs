@@ -129,6 +129,11 @@ impl<'data> File<'data> {
     /// How many relocations are in a section of them.
     pub(super) fn relocation_count(&self, header: &SectionHeader) -> Result<usize, Problem> {
         match header.sh_type {
+            abi::SHT_REL => Omitted::Rel.unless_full()?,
+            SHT_CREL => Omitted::Crel.unless_full()?,
+            _ => {}
+        }
+        match header.sh_type {
             SHT_CREL if FULL => Ok(Crel::new(self.content(header)?)?.len()),
             kind => {
                 let size = if FULL && kind == abi::SHT_REL { REL_SIZE } else { ENTRY_SIZE };
@@ -232,13 +237,17 @@ impl<'data> File<'data> {
 
     /// The section that holds the addends of relocations that are in a section with this header; `None` where they have
     /// theirs.
-    pub(super) fn implicit(&self, header: &SectionHeader) -> Option<usize> {
-        let is_implicit = match header.sh_type {
-            abi::SHT_REL => FULL,
+    fn implicit(&self, header: &SectionHeader) -> Option<usize> {
+        (FULL && self.is_implicit(header)).then_some(header.sh_info as usize)
+    }
+
+    /// Whether relocations that are in a section with this header have no addends.
+    pub(super) fn is_implicit(&self, header: &SectionHeader) -> bool {
+        match header.sh_type {
+            abi::SHT_REL => true,
             SHT_CREL => FULL && self.content(header).and_then(Crel::new).is_ok_and(|all| !all.has_addends),
             _ => false,
-        };
-        is_implicit.then_some(header.sh_info as usize)
+        }
     }
 
     /// The addend that section `of` holds at the place of `relocation`.

@@ -191,7 +191,7 @@ impl<'data> Image<'data> {
     /// How many relocations are in table `index`.
     fn count(&self, index: usize, table: &SectionHeader) -> Result<usize, ObjectError> {
         let refuse = |problem| Part::Section(index).error(problem);
-        if self.file.implicit(table).is_some() {
+        if self.file.is_implicit(table) {
             return Err(refuse(Problem::Unsupported("relocations without addends")));
         }
         if self.file.symtab != usize::try_from(table.sh_link).ok() {

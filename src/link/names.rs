@@ -19,7 +19,8 @@ impl<'t> Names<'t> {
     pub(super) fn new(buckets: &'t mut [u64]) -> Self {
         buckets.fill(EMPTY);
         let seed = buckets.as_ptr().addr() as u64;
-        let secrets = if QUICK { RapidSecrets::seed(seed) } else { RapidSecrets { seed, secrets: [multiplier(seed); 7] } };
+        let secrets =
+            if QUICK { RapidSecrets::seed(seed) } else { RapidSecrets { seed, secrets: [multiplier(seed); 7] } };
         Self { buckets, secrets }
     }
 

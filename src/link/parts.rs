@@ -20,7 +20,7 @@ pub(crate) const FULL: bool = cfg!(feature = "full");
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Omitted {
-    /// Objects whose data is big-endian.
+    /// Files whose data is big-endian.
     BigEndian,
     /// Relocations with their addends in place (`SHT_REL`).
     Rel,
@@ -138,5 +138,9 @@ pub(super) fn check_relocation(relocation: &Relocation) -> Result<(), Omitted> {
 /// Refuses text that islands would stand in.
 pub(super) fn check_text(outputs: &[Output<'_>]) -> Result<(), Omitted> {
     let text = outputs.iter().filter(|output| output.prot == Prot::ReadExec);
-    if text.fold(0, |sum: u64, output| sum.saturating_add(output.size)) > STRIDE { Err(Omitted::Islands) } else { Ok(()) }
+    if text.fold(0, |sum: u64, output| sum.saturating_add(output.size)) > STRIDE {
+        Err(Omitted::Islands)
+    } else {
+        Ok(())
+    }
 }

@@ -12,8 +12,8 @@
 
 use super::bases;
 use super::error::Cause;
-use super::parts::FULL;
 use super::layout::{TBSS, TDATA};
+use super::parts::FULL;
 use super::route::{Reference, Router};
 use super::tables::{NONE, Output, State};
 use crate::addr::Addr;

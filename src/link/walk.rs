@@ -249,13 +249,14 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             State::LeftOut if !is_unwind(self.table.section) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
-        let is_thread_local = FULL && match target.state {
-            State::Defined => layout.is_thread_local(target.section),
-            State::TlsBase => true,
-            // Whatever is wanted is not there.
-            State::Null | State::LeftOut => Access::of(reloc).is_some(),
-            _ => false,
-        };
+        let is_thread_local = FULL
+            && match target.state {
+                State::Defined => layout.is_thread_local(target.section),
+                State::TlsBase => true,
+                // Whatever is wanted is not there.
+                State::Null | State::LeftOut => Access::of(reloc).is_some(),
+                _ => false,
+            };
         match (Access::of(reloc).filter(|_| !is_measured), is_thread_local) {
             (Some(_), false) => return Err(Some(Cause::NotThreadLocal(reloc))),
             (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),

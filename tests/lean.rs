@@ -1,0 +1,280 @@
+//! A build with feature `link` and without `full` links what needs no more as one with all features does, byte for byte, and
+//! refuses what it leaves out by its name.
+#![cfg(feature = "link")]
+
+#[allow(dead_code)]
+mod objects;
+
+use aarch64_reloc::addr::Addr;
+use aarch64_reloc::formats::elf::Elf;
+use aarch64_reloc::got::Entry;
+use aarch64_reloc::link::{
+    Failure, First, Input, Isle, Needs, Options, Ordered, Output, Placed, Plan, Request, Segment, Tables, Target, each,
+    measure,
+};
+use aarch64_reloc::patch::{Fixup, Section};
+use aarch64_reloc::veneer::Cell;
+use std::fmt::Write;
+
+/// Tables without feature `std`.
+#[derive(Default)]
+struct Lent<'data> {
+    objects: Vec<First>,
+    sections: Vec<Placed>,
+    symbols: Vec<Target>,
+    names: Vec<u64>,
+    output_names: Vec<u64>,
+    groups: Vec<u64>,
+    ordered: Vec<Ordered<'data>>,
+    outputs: Vec<Output<'data>>,
+    segments: Vec<Segment>,
+    slots: Vec<Entry>,
+    islands: Vec<Isle>,
+    veneers: Vec<Cell>,
+    fixups: Vec<Fixup>,
+}
+
+impl<'data> Lent<'data> {
+    fn lend(&mut self, needs: Needs) -> Tables<'_, 'data> {
+        fn lend<T: Clone + Default>(table: &mut Vec<T>, len: usize) -> &mut [T] {
+            table.resize(len, T::default());
+            table
+        }
+        Tables {
+            objects: lend(&mut self.objects, needs.objects),
+            sections: lend(&mut self.sections, needs.sections),
+            symbols: lend(&mut self.symbols, needs.symbols),
+            names: lend(&mut self.names, needs.names),
+            output_names: lend(&mut self.output_names, needs.output_names),
+            groups: lend(&mut self.groups, needs.groups),
+            ordered: lend(&mut self.ordered, needs.ordered),
+            outputs: lend(&mut self.outputs, needs.outputs),
+            segments: lend(&mut self.segments, needs.segments),
+            slots: lend(&mut self.slots, needs.slots),
+            islands: lend(&mut self.islands, needs.islands),
+            veneers: lend(&mut self.veneers, needs.veneers),
+            fixups: lend(&mut self.fixups, needs.fixups),
+        }
+    }
+}
+
+/// How far the segments lie from each other, and from what no object defines.
+const GAPS: [u64; 3] = [0, 1 << 30, 1 << 40];
+
+/// The segments of `files`, linked with `gap` bytes between any two, each with its address; or what is wrong with them.
+fn link(files: &[&[u8]], options: &Options<'_, '_>, gap: u64) -> Result<Vec<(Addr, Vec<u8>)>, String> {
+    let mut inputs = Vec::new();
+    for (bytes, name) in files.iter().zip(["one.o", "two.o"]) {
+        inputs.push(Input { name, object: Elf::parse(bytes).map_err(|error| format!("{name}: {error}\n"))? });
+    }
+    let mut lent = Lent::default();
+    let mut next = Addr::new(0x40_0000);
+    let place = |request: &Request| {
+        let addr = next.align_up(request.align.max(1 << 16));
+        next = addr.plus((request.size + gap) as i64);
+        Ok::<_, ()>(addr)
+    };
+    let mut outside = 0x7fff_0000_0000_u64.min(0x1000_0000 + 4 * gap);
+    let resolve = &mut |_: &str| {
+        outside += 64;
+        Some(Addr::new(outside))
+    };
+    let mut lines = String::new();
+    let report = &mut |failure: &Failure<'_>| writeln!(lines, "{failure}").unwrap();
+    let plan =
+        Plan::new(&inputs, options, lent.lend(measure(&inputs, options.pins.len())), resolve, each(place), report);
+    let Ok(plan) = plan else { return Err(lines) };
+    let mut image: Vec<_> = plan.segments().iter().map(|part| (part.addr(), vec![0; part.size() as usize])).collect();
+    plan.commit(&mut image.iter_mut().map(|(addr, bytes)| Section::new(bytes, *addr)).collect::<Vec<_>>()).unwrap();
+    Ok(image)
+}
+
+/// FNV-1a.
+fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn ordinary_objects_are_linked_to_the_same_bytes_by_every_build() {
+    let mut lines = String::new();
+    for variant in objects::VARIANTS {
+        for names in [&["hello"][..], &["main", "shapes"]] {
+            let files: Vec<_> = names.iter().map(|name| objects::read(&format!("{name}-{variant}.o"))).collect();
+            let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+            for gap in GAPS {
+                write!(lines, "{}-{variant} {gap:#x}:", names.join("+")).unwrap();
+                match link(&files, &Options::default(), gap) {
+                    Ok(image) => image.into_iter().for_each(|(addr, bytes)| {
+                        write!(lines, " {addr} {:#x} {:016x}", bytes.len(), hash(bytes)).unwrap();
+                    }),
+                    // Frames do not reach.
+                    Err(text) => {
+                        write!(lines, " {} failures {:016x}", text.lines().count(), hash(text.bytes())).unwrap()
+                    }
+                }
+                lines.push('\n');
+            }
+        }
+    }
+    assert_eq!(lines, include_str!("lean/images.txt"), "so it should be:\n{lines}");
+}
+
+#[cfg(not(feature = "full"))]
+mod refused {
+    use super::*;
+    use aarch64_reloc::link::{Pin, Policy};
+    use aarch64_reloc::reloc::Reloc;
+    use object::elf;
+    use object::write::{self, Comdat, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
+    use object::{
+        Architecture, BinaryFormat, ComdatKind, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind,
+        SymbolScope,
+    };
+
+    /// An object to be, with a function in `.text`.
+    struct Made {
+        object: write::Object<'static>,
+        text: SectionId,
+    }
+
+    impl Made {
+        fn new(endianness: Endianness) -> Self {
+            let mut object = write::Object::new(BinaryFormat::Elf, Architecture::Aarch64, endianness);
+            let text = object.add_section(vec![], b".text".to_vec(), SectionKind::Text);
+            object.append_section_data(text, &[0; 16], 16);
+            let mut made = Self { object, text };
+            made.symbol("main", SymbolSection::Section(text), SymbolFlags::None);
+            made
+        }
+
+        fn symbol(&mut self, name: &str, section: SymbolSection, flags: SymbolFlags<SectionId, SymbolId>) -> SymbolId {
+            self.object.add_symbol(Symbol {
+                name: name.into(),
+                value: 0,
+                size: 16,
+                kind: SymbolKind::Text,
+                scope: SymbolScope::Dynamic,
+                weak: false,
+                section,
+                flags,
+            })
+        }
+
+        /// A relocation to something outside.
+        fn relocation(mut self, reloc: Reloc) -> Self {
+            let symbol = self.symbol("outside", SymbolSection::Undefined, SymbolFlags::None);
+            let flags = RelocationFlags::Elf { r_type: elf::RelocationType(reloc.code()) };
+            self.object.add_relocation(self.text, Relocation { offset: 0, symbol, addend: 0, flags }).unwrap();
+            self
+        }
+
+        fn section(mut self, name: &str, kind: SectionKind) -> Self {
+            let section = self.object.add_section(vec![], name.into(), kind);
+            self.object.append_section_data(section, &[0; 8], 8);
+            self
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            self.object.write().unwrap()
+        }
+    }
+
+    fn made() -> Made {
+        Made::new(Endianness::Little)
+    }
+
+    /// What is said of an object, but not of which part of it.
+    #[track_caller]
+    fn refuses(part: &str, bytes: &[u8], options: &Options<'_, '_>) {
+        let lines = link(&[bytes], options, 0).expect_err(part);
+        assert!(lines.lines().all(|line| line.contains(part)), "{part}:\n{lines}");
+        assert!(lines.contains(&format!("{part}: not in this build (feature `full`)")), "{part}:\n{lines}");
+    }
+
+    #[track_caller]
+    fn refuses_object(part: &str, made: &Made) {
+        refuses(part, &made.bytes(), &Options::default());
+    }
+
+    #[test]
+    fn what_is_made_here_is_linked_without_them() {
+        link(&[&made().relocation(Reloc::ABS64).bytes()], &Options::default(), 0).unwrap();
+        link(&[&made().section(".init_array", SectionKind::Data).bytes()], &Options::default(), 0).unwrap();
+        link(&[&made().section(".init_array.early", SectionKind::Data).bytes()], &Options::default(), 0).unwrap();
+    }
+
+    #[test]
+    fn kinds_of_files_and_sections() {
+        refuses_object("big-endian data", &Made::new(Endianness::Big));
+        refuses_object("thread-local storage", &made().section(".tdata", SectionKind::Tls));
+        refuses_object("sections in an order of their own", &made().section(".init_array.00101", SectionKind::Data));
+        let mut grouped = made();
+        let symbol = grouped.symbol("key", SymbolSection::Section(grouped.text), SymbolFlags::None);
+        let sections = vec![grouped.text];
+        grouped.object.add_comdat(Comdat { kind: ComdatKind::Any, symbol, sections });
+        refuses_object("section groups (COMDAT)", &grouped);
+    }
+
+    #[test]
+    fn tables_of_relocations() {
+        let bytes = made().relocation(Reloc::ABS64).bytes();
+        let headers = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+        let count = usize::from(u16::from_le_bytes(bytes[60..62].try_into().unwrap()));
+        let of = (0..count).map(|index| headers + 64 * index + 4);
+        let kind = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let at = of.into_iter().find(|&at| kind(at) == elf::SHT_RELA.0).unwrap();
+        for (kind, part) in
+            [(elf::SHT_REL.0, "relocations without addends (REL)"), (0x4000_0014, "compressed relocations (CREL)")]
+        {
+            let mut bytes = bytes.clone();
+            bytes[at..at + 4].copy_from_slice(&kind.to_le_bytes());
+            refuses(part, &bytes, &Options::default());
+        }
+    }
+
+    #[test]
+    fn symbols_and_relocations() {
+        let mut indirect = made();
+        let flags = SymbolFlags::Elf {
+            st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, elf::STT_GNU_IFUNC),
+            st_other: elf::SymbolOther(0),
+        };
+        indirect.symbol("any", SymbolSection::Section(indirect.text), flags);
+        refuses_object("indirect functions", &indirect);
+        refuses_object("indirect functions", &made().relocation(Reloc::FUNCINIT64));
+        for reloc in Reloc::ALL.iter().filter(|reloc| reloc.name().contains("_TLS")) {
+            // Those of signed pointers are refused by every build.
+            let is_signed = reloc.name().contains("_AUTH_");
+            let part = if is_signed { continue } else { "thread-local storage" };
+            refuses_object(part, &made().relocation(*reloc));
+        }
+        for reloc in [Reloc::LD64_GOTPAGE_LO15, Reloc::LD64_GOTOFF_LO15] {
+            refuses_object("slots near a base of the GOT (-fpic)", &made().relocation(reloc));
+        }
+    }
+
+    #[test]
+    fn islands() {
+        for reloc in [Reloc::CONDBR19, Reloc::TSTBR14] {
+            refuses_object("several islands of veneers", &made().relocation(reloc));
+        }
+        let mut long = made();
+        let section = long.object.add_section(vec![], b".text.zeros".to_vec(), SectionKind::UninitializedData);
+        let sh_flags = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
+        long.object.section_mut(section).flags = object::SectionFlags::Elf { sh_type: elf::SHT_NOBITS, sh_flags };
+        long.object.append_section_bss(section, 101 << 20, 4);
+        refuses_object("several islands of veneers", &long);
+    }
+
+    #[test]
+    fn options() {
+        let refuses = |part: &str, options: &Options<'_, '_>| refuses(part, &made().bytes(), options);
+        let pins = [Pin { section: ".text", addr: Addr::new(0x5000_0000) }];
+        refuses("sections at given addresses", &Options { pins: &pins, ..Options::default() });
+        refuses("sections that run where they lie", &Options { in_place: Some(0), ..Options::default() });
+        let policy = Policy { landing_pads: true, ..Policy::default() };
+        refuses("landing pads for veneers", &Options { policy, ..Options::default() });
+        let policy = Policy { erratum_843419: true, ..Policy::default() };
+        refuses("erratum 843419", &Options { policy, ..Options::default() });
+    }
+}
