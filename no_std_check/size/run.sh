@@ -26,10 +26,12 @@ while read -r budget features; do
         exit 1
     fi
 done <<'BUDGETS'
-16384 patcher
-32768 patcher,fast
-22528 patcher,ledgers
-104448 link
-106496 install
-139264 patcher,ledgers,install,display
+6144 patcher
+25600 patcher,fast
+17408 patcher,ledgers
+61440 link
+63488 install
+90112 link,full
+92160 install,full
+122880 patcher,ledgers,install,display,full
 BUDGETS
