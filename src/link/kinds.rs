@@ -28,6 +28,21 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    const fn is(&self, other: &Self) -> bool {
+        const fn numbers(facts: &Facts) -> [u64; 9] {
+            let &Facts { is_plain, is_slot, is_call, is_near_slot, entry, remedy, reach, near } = facts;
+            let (min, max) = (reach.min.cast_unsigned(), reach.max.cast_unsigned());
+            let entry = if let Some(kind) = entry { 1 + kind as u64 } else { 0 };
+            let remedy = if let Some(remedy) = remedy { 1 + remedy as u64 } else { 0 };
+            [is_plain as u64, is_slot as u64, is_call as u64, is_near_slot as u64, entry, remedy, min, max, near]
+        }
+        let (own, other, mut at) = (numbers(self), numbers(other), 0);
+        while at < own.len() && own[at] == other[at] {
+            at += 1;
+        }
+        at == own.len()
+    }
+
     const fn of(reloc: Reloc) -> Self {
         let is_thread_local = Access::of(reloc).is_some();
         let is_special = matches!(reloc, Reloc::PATCHINST | Reloc::FUNCINIT64);
@@ -51,7 +66,9 @@ impl Facts {
 }
 
 /// The facts of all, in the order of [`Reloc::ALL`].
-static FACTS: [Facts; Reloc::ALL.len()] = {
+static FACTS: [Facts; Reloc::ALL.len()] = FACTS_OF_ALL;
+
+const FACTS_OF_ALL: [Facts; Reloc::ALL.len()] = {
     let mut facts = [Facts::of(Reloc::NONE); Reloc::ALL.len()];
     let mut rest = Reloc::ALL;
     while let [before @ .., reloc] = rest {
@@ -61,11 +78,37 @@ static FACTS: [Facts; Reloc::ALL.len()] = {
     facts
 };
 
+/// Those that differ, how many these are, and which of them each has: many have the same.
+const DISTINCT: ([Facts; Reloc::ALL.len()], usize, [u8; Reloc::ALL.len()]) = {
+    let (mut distinct, mut len, mut indices) = (FACTS_OF_ALL, 0, [0; Reloc::ALL.len()]);
+    let mut at = 0;
+    while at < FACTS_OF_ALL.len() {
+        let mut index = 0;
+        while index < len && !distinct[index].is(&FACTS_OF_ALL[at]) {
+            index += 1;
+        }
+        if index == len {
+            distinct[len] = FACTS_OF_ALL[at];
+            len += 1;
+        }
+        indices[at] = index as u8;
+        at += 1;
+    }
+    assert!(len <= 1 << 8);
+    (distinct, len, indices)
+};
+
+// In place of `FACTS`, where that is too long for the flash.
+static SHORT: [Facts; DISTINCT.1] = *DISTINCT.0.first_chunk().unwrap();
+static INDICES: [u8; Reloc::ALL.len()] = DISTINCT.2;
+
 /// The facts of `reloc`.
+#[inline]
 pub(super) fn facts(reloc: Reloc) -> &'static Facts {
     // Discriminants count from 0 in the same order; the first serves for what there is not.
-    let [first, ..] = &FACTS;
-    FACTS.get(reloc as usize).unwrap_or(first)
+    let ([first, ..], number) = (&SHORT, reloc as usize);
+    let index = || INDICES.get(number).copied().unwrap_or_default();
+    if cfg!(feature = "fast") { FACTS.get(number) } else { SHORT.get(usize::from(index())) }.unwrap_or(first)
 }
 
 /// Why the linker does not make what the relocation refers to; `None` where it does.
