@@ -63,6 +63,7 @@ pub use tls::{Template, Tls};
 
 use crate::addr::Addr;
 use crate::arena::Prot;
+use error::Fatal;
 
 /// An object to be linked, under the name that failures call it by.
 #[derive(Clone, Copy, Debug)]
@@ -156,5 +157,11 @@ impl Report<'_> {
     fn failure(&mut self, failure: Failure<'_>) {
         self.count += 1;
         (self.sink)(&failure);
+    }
+
+    /// Reports what no one object is at fault for, and stops.
+    fn fatal(&mut self, cause: Cause<'_>) -> Fatal {
+        self.failure(Failure::of("", cause));
+        Fatal::Reported
     }
 }

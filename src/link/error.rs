@@ -170,18 +170,35 @@ impl fmt::Display for CommitError {
 
 impl core::error::Error for CommitError {}
 
-/// Why planning stops at once.
-#[derive(Debug)]
+/// Why planning stops at once. Whatever may fail hands it on, so it is small: what is larger was reported before.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Fatal {
-    /// This, to be reported.
-    Cause(Cause<'static>),
+    /// See [`Cause::Table`].
+    Table(&'static &'static str),
+    /// See [`Cause::TooBig`].
+    TooBig,
+    /// See [`Cause::Alignment`].
+    Alignment(u64),
+    /// See [`Cause::Omitted`].
+    Omitted(Omitted),
+    /// What was reported.
+    Reported,
     /// The caller did not place a segment.
     NotPlaced,
 }
 
-impl From<Cause<'static>> for Fatal {
-    fn from(cause: Cause<'static>) -> Self {
-        Self::Cause(cause)
+const _: () = assert!(size_of::<Fatal>() <= 16);
+
+impl Fatal {
+    /// What is to be reported.
+    pub(super) const fn cause(self) -> Option<Cause<'static>> {
+        Some(match self {
+            Self::Table(name) => Cause::Table(name),
+            Self::TooBig => Cause::TooBig,
+            Self::Alignment(align) => Cause::Alignment(align),
+            Self::Omitted(part) => Cause::Omitted(part),
+            Self::Reported | Self::NotPlaced => return None,
+        })
     }
 }
 
@@ -193,7 +210,7 @@ impl From<Omitted> for Cause<'_> {
 
 impl From<Omitted> for Fatal {
     fn from(part: Omitted) -> Self {
-        Cause::Omitted(part).into()
+        Self::Omitted(part)
     }
 }
 

@@ -15,7 +15,7 @@ mod find;
 
 pub(super) use find::{STRIDE, WANTED};
 
-use super::error::{Cause, Fatal};
+use super::error::Fatal;
 use super::layout::Layout;
 use super::parts::FULL;
 use super::tables::NONE;
@@ -149,9 +149,10 @@ impl Isles<'_> {
                 Pass::Reserve => {}
                 Pass::Settle => isle.room = isle.room.min(isle.cells),
             }
-            let end = first.checked_add(isle.room as usize).ok_or(Cause::TooBig)?;
-            let own = self.cells.get_mut(first..end).ok_or(Cause::Table("veneers"))?;
-            isle.lists = Island::new(own, Addr::new(0)).map_err(Cause::Misaligned)?.lists();
+            let end = first.checked_add(isle.room as usize).ok_or(Fatal::TooBig)?;
+            let own = self.cells.get_mut(first..end).ok_or(Fatal::Table(&"veneers"))?;
+            // Any address will do for an empty one, if it is aligned.
+            isle.lists = Island::new(own, Addr::new(0)).map_err(|_| Fatal::TooBig)?.lists();
             (isle.first, isle.spare, first) = (first as u32, 0, end);
         }
         self.most = self.most.max(first);

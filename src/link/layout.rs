@@ -100,9 +100,9 @@ impl<'t, 'data> Layout<'t, 'data> {
         let mut next = 0;
         for (input, first) in inputs.iter().zip(&mut *firsts) {
             first.section = next;
-            next = next.checked_add(input.object.section_count()).ok_or(Cause::TooBig)?;
+            next = next.checked_add(input.object.section_count()).ok_or(Fatal::TooBig)?;
         }
-        self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Cause::Table("sections"))?;
+        self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Fatal::Table(&"sections"))?;
         self.placed.fill(Placed::NOWHERE);
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
@@ -185,14 +185,14 @@ impl<'t, 'data> Layout<'t, 'data> {
     fn end_unwind(&mut self) -> Result<(), Fatal> {
         for output in self.table.iter_mut().take(self.len) {
             if output.name == UNWIND && output.size > 0 {
-                output.size = output.size.checked_add(4).ok_or(Cause::TooBig)?;
+                output.size = output.size.checked_add(4).ok_or(Fatal::TooBig)?;
             }
         }
         Ok(())
     }
 
     pub(super) fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
-        *self.table.get_mut(self.len).ok_or(Cause::Table("outputs"))? = output;
+        *self.table.get_mut(self.len).ok_or(Fatal::Table(&"outputs"))? = output;
         self.len += 1;
         Ok(())
     }
@@ -201,7 +201,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
-        let number = self.names.enter(name, new, is).ok_or(Cause::Table("output_names"))?;
+        let number = self.names.enter(name, new, is).ok_or(Fatal::Table(&"output_names"))?;
         if number == new {
             self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
         }
@@ -217,12 +217,12 @@ impl<'t, 'data> Layout<'t, 'data> {
         content: Content<'_>,
     ) -> Result<(), Fatal> {
         if !align.is_power_of_two() {
-            return Err(Cause::Alignment(align).into());
+            return Err(Fatal::Alignment(align));
         }
-        let output = self.table.get_mut(number as usize).ok_or(Cause::Table("outputs"))?;
-        let offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
+        let output = self.table.get_mut(number as usize).ok_or(Fatal::Table(&"outputs"))?;
+        let offset = output.append(align, content.size()).ok_or(Fatal::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        let placed = self.placed.get_mut(section).ok_or(Cause::Table("sections"))?;
+        let placed = self.placed.get_mut(section).ok_or(Fatal::Table(&"sections"))?;
         (placed.output, placed.offset) = (number, offset);
         Ok(())
     }
@@ -241,8 +241,8 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// Room for a common symbol: its offset among them.
     pub(super) fn append_common(&mut self, align: u64, size: u64) -> Result<u64, Fatal> {
-        let common = self.table.get_mut(COMMON).ok_or(Cause::Table("outputs"))?;
-        Ok(common.append(align, size).ok_or(Cause::TooBig)?)
+        let common = self.table.get_mut(COMMON).ok_or(Fatal::Table(&"outputs"))?;
+        Ok(common.append(align, size).ok_or(Fatal::TooBig)?)
     }
 
     pub(super) fn outputs(&self) -> &[Output<'data>] {

@@ -31,7 +31,7 @@ impl<'data> Layout<'_, 'data> {
     /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` cells.
     pub(super) fn reserve(&mut self, slots: usize, cells: usize) -> Result<(), Fatal> {
         for (number, size) in [(GOT, slots.checked_mul(8)), (PLT, cells.checked_mul(CELL))] {
-            let size = size.ok_or(Cause::TooBig)?;
+            let size = size.ok_or(Fatal::TooBig)?;
             if let Some(output) = self.table.get_mut(number) {
                 output.size = size as u64;
             }
@@ -58,13 +58,13 @@ impl<'data> Layout<'_, 'data> {
             // Where `.plt` lies elsewhere, the run has an island of its own.
             let has_own = prot == Prot::ReadExec && self.plt().is_pinned && lined_up.size > 0;
             let own = if has_own { self.plt().size } else { 0 };
-            lined_up.size = lined_up.size.checked_add(own).ok_or(Cause::TooBig)?;
+            lined_up.size = lined_up.size.checked_add(own).ok_or(Fatal::TooBig)?;
             let spare = if prot == Prot::ReadExec { spare } else { 0 };
             if spare > 0 {
                 // From where there may be veneers on.
-                lined_up.size = lined_up.size.checked_next_multiple_of(CELL as u64).ok_or(Cause::TooBig)?;
+                lined_up.size = lined_up.size.checked_next_multiple_of(CELL as u64).ok_or(Fatal::TooBig)?;
             }
-            lined_up.most = lined_up.size.checked_add(spare).ok_or(Cause::TooBig)?;
+            lined_up.most = lined_up.size.checked_add(spare).ok_or(Fatal::TooBig)?;
             if let Some(request) = requests.get_mut(count).filter(|_| lined_up.most > 0) {
                 *request = lined_up;
                 count += 1;
@@ -93,11 +93,11 @@ impl<'data> Layout<'_, 'data> {
     }
 
     /// Lines the executable output sections that are not pinned up again, their sizes having changed.
-    pub(super) fn line_up_again(&mut self) -> Result<(), Fatal> {
+    pub(super) fn line_up_again(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
         let Some(&Segment { size: given, .. }) = self.segments.get(self.run as usize) else { return Ok(()) };
         let needed = self.line_up(Prot::ReadExec, self.run)?.size;
         if needed > given {
-            return Err(Cause::NoRoom { given, needed }.into());
+            return Err(report.fatal(Cause::NoRoom { given, needed }));
         }
         self.settle_run(Prot::ReadExec, self.run, self.run);
         self.find_image();
@@ -150,11 +150,11 @@ impl<'data> Layout<'_, 'data> {
         let [data, zeros] = [TDATA, TBSS].map(|number| self.table.get(number).copied().unwrap_or_default());
         let mut size = output.size;
         if number == Some(TBSS) && data.size > 0 {
-            return Err(Cause::TornTemplate.into());
+            return Err(report.fatal(Cause::TornTemplate));
         }
         if number == Some(TDATA) && zeros.segment == NONE {
-            let offset = data.size.checked_next_multiple_of(zeros.align).ok_or(Cause::TooBig)?;
-            size = offset.checked_add(zeros.size).ok_or(Cause::TooBig)?;
+            let offset = data.size.checked_next_multiple_of(zeros.align).ok_or(Fatal::TooBig)?;
+            size = offset.checked_add(zeros.size).ok_or(Fatal::TooBig)?;
             if let Some(zeros) = self.table.get_mut(TBSS) {
                 (zeros.addr, zeros.segment) = (pin.addr.plus(offset.cast_signed()), self.segment_count as u32);
             }
@@ -169,7 +169,7 @@ impl<'data> Layout<'_, 'data> {
     /// Puts the output sections of one protection that are of `segment` in a row. Their addresses are offsets for now.
     fn line_up(&mut self, prot: Prot, segment: u32) -> Result<Request, Fatal> {
         let mut request = Request::new(prot);
-        let table = self.table.get_mut(..self.len).ok_or(Cause::Table("outputs"))?;
+        let table = self.table.get_mut(..self.len).ok_or(Fatal::Table(&"outputs"))?;
         if !FULL {
             // Without priorities there are few steps.
             let mut step = Some(order::FIRST);
@@ -188,8 +188,8 @@ impl<'data> Layout<'_, 'data> {
         }
         // Every name has its number by now: the room of the buckets is free.
         let (numbers, rest) =
-            self.names.buckets().split_at_mut_checked(self.len).ok_or(Cause::Table("output_names"))?;
-        let room = rest.get_mut(..self.len).ok_or(Cause::Table("output_names"))?;
+            self.names.buckets().split_at_mut_checked(self.len).ok_or(Fatal::Table(&"output_names"))?;
+        let room = rest.get_mut(..self.len).ok_or(Fatal::Table(&"output_names"))?;
         numbers.iter_mut().zip(0..).for_each(|(entry, number)| *entry = number);
         let step = |number: u32| table.get(number as usize).map_or(order::FIRST, |output| order_of(number, output));
         order::sort(numbers, room, step);
@@ -202,7 +202,7 @@ impl<'data> Layout<'_, 'data> {
     }
 
     fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
-        *self.segments.get_mut(self.segment_count).ok_or(Cause::Table("segments"))? = segment;
+        *self.segments.get_mut(self.segment_count).ok_or(Fatal::Table(&"segments"))? = segment;
         self.segment_count += 1;
         Ok(self.segment_count as u32 - 1)
     }
@@ -210,7 +210,7 @@ impl<'data> Layout<'_, 'data> {
     /// The last byte of every segment must be in the address space, and no two may share one.
     pub(super) fn check_overlap(&self, report: &mut Report<'_>) -> Result<(), Fatal> {
         for (b, two) in (0..).zip(self.segments()) {
-            two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Cause::TooBig)?;
+            two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Fatal::TooBig)?;
             for (a, one) in (0..b).zip(self.segments()) {
                 if overlap((one.addr, one.size), (two.addr, two.size)) {
                     report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
@@ -252,10 +252,10 @@ impl<'data> Layout<'_, 'data> {
 
 /// Puts `output` at the end of what is asked for.
 fn append(request: &mut Request, output: &mut Output<'_>) -> Result<(), Fatal> {
-    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Cause::TooBig)?;
+    let offset = request.size.checked_next_multiple_of(output.align).ok_or(Fatal::TooBig)?;
     output.addr = Addr::new(offset);
     if output.size > 0 {
-        request.size = offset.checked_add(output.size).ok_or(Cause::TooBig)?;
+        request.size = offset.checked_add(output.size).ok_or(Fatal::TooBig)?;
     }
     request.align = request.align.max(output.align);
     Ok(())

@@ -67,8 +67,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let mut refusal = None;
         let mut place = |requests: &mut [Request]| place(requests).map_err(|error| refusal = Some(error)).ok();
         let plan = Self::build(inputs, options, tables, resolve, &mut place, &mut report);
-        if let Err(Fatal::Cause(cause)) = &plan {
-            report.failure(Failure::of("", *cause));
+        if let Err(fatal) = &plan
+            && let Some(cause) = fatal.cause()
+        {
+            report.failure(Failure::of("", cause));
         }
         match (plan, refusal) {
             (_, Some(error)) => Err(Refused::Place(error)),
@@ -87,7 +89,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     ) -> Result<Self, Fatal> {
         parts::check_options(options)?;
         let endian = one_endian(inputs, report);
-        let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Cause::Table("objects"))?;
+        let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Fatal::Table(&"objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
         let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
         layout.in_place = options.in_place;
@@ -126,8 +128,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place(inputs, &layout);
         isles.locate(&layout);
 
-        let slots = tables.slots.get_mut(..counts.slots).ok_or(Cause::Table("slots"))?;
-        let got = Got::new(slots, layout.got().addr).map_err(Cause::Misaligned)?;
+        let slots = tables.slots.get_mut(..counts.slots).ok_or(Fatal::Table(&"slots"))?;
+        let got = Got::new(slots, layout.got().addr).map_err(|error| report.fatal(Cause::Misaligned(error)))?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
         let summary = Summary::default();
@@ -136,7 +138,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.are_several() {
-            plan.tally()?;
+            plan.tally(report)?;
             plan.router.threads = plan.threads(options.tls);
         } else {
             let room = plan.layout.plt_room().min((counts.cells + counts.spare) as u64);
@@ -147,7 +149,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report)?;
         if plan.router.isles.is_short() {
-            return Err(Cause::Table("veneers").into());
+            return Err(Fatal::Table(&"veneers"));
         }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
@@ -184,13 +186,13 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                     }
                 });
                 let (first_fixup, count) = (u32::try_from(run), u32::try_from(next - run));
-                let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Cause::TooBig.into()) };
+                let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Fatal::TooBig) };
                 let run = Run { of: table.number, first: first_fixup, count };
                 self.layout.note_run(first.section + index, run);
             }
         }
         self.check_unrelated(report);
-        if next > self.fixups.len() { Err(Cause::Table("fixups").into()) } else { Ok(()) }
+        if next > self.fixups.len() { Err(Fatal::Table(&"fixups")) } else { Ok(()) }
     }
 
     /// Takes down, as fixup `next`, what most relocations are given: the address of their target, or the slot that it is known

@@ -37,8 +37,8 @@ impl<'t> Symbols<'t> {
         for (object, (input, first)) in inputs.iter().zip(firsts).enumerate() {
             first.symbol = next;
             for index in 0..input.object.symbol_count() {
-                let target = symbols.targets.get_mut(next).ok_or(Cause::Table("symbols"))?;
-                let number = u32::try_from(next).map_err(|_| Cause::TooBig)?;
+                let target = symbols.targets.get_mut(next).ok_or(Fatal::Table(&"symbols"))?;
+                let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
                 let (object, index) = (object as u32, index as u32);
                 *target = Target { definer: number, object, index, slot: NONE, ..Target::default() };
                 match input.object.symbol(index as usize).and_then(|symbol| parts::check_symbol(symbol, index)) {
@@ -53,7 +53,7 @@ impl<'t> Symbols<'t> {
                 next += 1;
             }
         }
-        symbols.targets = symbols.targets.get_mut(..next).ok_or(Cause::Table("symbols"))?;
+        symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(&"symbols"))?;
         for number in 0..next {
             symbols.find_definer(number);
         }
@@ -71,7 +71,7 @@ impl<'t> Symbols<'t> {
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
         let is = |other| target_name(inputs, targets, other) == name;
-        let leader = self.names.enter(name, number, is).ok_or(Cause::Table("names"))?;
+        let leader = self.names.enter(name, number, is).ok_or(Fatal::Table(&"names"))?;
         if leader == number {
             return Ok(());
         }

@@ -4,14 +4,14 @@
 //! a margin: whatever might not reach once everything has moved by so many bytes counts as far. If the islands turn out to
 //! move it further than that, the margin is raised.
 
-use super::error::{Cause, Fatal};
+use super::error::Fatal;
 use super::isles::{Isles, Pass};
 use super::layout::Layout;
 use super::object::{Kind, Object};
 use super::plan::{Plan, begins};
 use super::tables::NONE;
 use super::walk::for_each_relocation;
-use super::{Input, bases, indirect, sequence};
+use super::{Input, Report, bases, indirect, sequence};
 use crate::arena::Prot;
 
 /// Bytes that are moved by no more than this at first: of 4096 cells.
@@ -19,7 +19,7 @@ const FIRST_MARGIN: u64 = 1 << 16;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Gives the islands the room that they need, and everything its final address.
-    pub(super) fn tally(&mut self) -> Result<(), Fatal> {
+    pub(super) fn tally(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
         let mut margin = FIRST_MARGIN;
         loop {
             self.router.margin = margin.cast_signed();
@@ -32,13 +32,13 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             if moved <= margin {
                 break;
             }
-            margin = moved.checked_mul(2).filter(|&margin| margin <= 1 << 62).ok_or(Cause::TooBig)?;
+            margin = moved.checked_mul(2).filter(|&margin| margin <= 1 << 62).ok_or(Fatal::TooBig)?;
         }
         self.symbols.lift(self.inputs, &self.layout);
         self.layout.note_addrs();
         self.layout.part(self.inputs, self.firsts, &mut self.router.isles)?;
         self.layout.set_plt_size(self.router.isles.taken(0));
-        self.layout.line_up_again()?;
+        self.layout.line_up_again(report)?;
         self.layout.note_moves();
         self.router.isles.locate(&self.layout);
         self.symbols.place(self.inputs, &self.layout);
@@ -78,10 +78,10 @@ impl Layout<'_, '_> {
             let Kind::Loaded { prot: Prot::ReadExec, align, content } = section.kind else { continue };
             let Some(placed) = self.placed.get_mut(number as usize) else { continue };
             let Some(output) = self.table.get_mut(placed.output as usize) else { continue };
-            placed.offset = output.append(align, content.size()).ok_or(Cause::TooBig)?;
+            placed.offset = output.append(align, content.size()).ok_or(Fatal::TooBig)?;
             if placed.isle != NONE {
                 let size = isles.taken(placed.isle);
-                let offset = output.append_isle(size).ok_or(Cause::TooBig)?;
+                let offset = output.append_isle(size).ok_or(Fatal::TooBig)?;
                 isles.move_to(placed.isle, offset);
             }
         }
