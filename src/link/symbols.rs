@@ -69,7 +69,7 @@ impl<'t> Symbols<'t> {
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
-        let is = |other| target_name(inputs, targets, other) == name;
+        let is = |other| is_named(inputs, targets, other, name);
         let leader = self.names.enter(name, number, is).ok_or(Cause::Table("names"))?;
         if leader == number {
             return Ok(());
@@ -109,7 +109,7 @@ impl<'t> Symbols<'t> {
 
     /// The definer of the global symbol `name`.
     pub(super) fn find<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], name: &str) -> Option<u32> {
-        let leader = self.names.get(name, |other| target_name(inputs, self.targets, other) == name)?;
+        let leader = self.names.get(name, |other| is_named(inputs, self.targets, other, name))?;
         self.targets.get(leader as usize).map(|leader| leader.definer)
     }
 
@@ -298,6 +298,13 @@ pub(super) fn target_name<'data, O: Object<'data>>(
         .get(number as usize)
         .and_then(|target| inputs.get(target.object as usize)?.object.symbol(target.index as usize).ok());
     symbol.map_or("", |symbol| symbol.name)
+}
+
+/// Whether `name` is the name of symbol `number`.
+fn is_named<'data, O: Object<'data>>(inputs: &[Input<'data, O>], targets: &[Target], number: u32, name: &str) -> bool {
+    let target = targets.get(number as usize);
+    let found = target.and_then(|target| Some((&inputs.get(target.object as usize)?.object, target.index as usize)));
+    found.is_some_and(|(object, index)| object.is_named(index, name))
 }
 
 fn input_name<'data, O>(inputs: &[Input<'data, O>], target: &Target) -> &'data str {
