@@ -119,6 +119,7 @@ impl<'data> Elf<'data> {
     }
 
     /// Who sees symbol `index`, and where it is defined.
+    #[inline(always)]
     fn meaning(&self, index: usize, symbol: &Entry) -> Result<(Binding, Definition), ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let kind = symbol.st_symtype();

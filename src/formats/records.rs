@@ -12,7 +12,7 @@ type Word = [u8; 8];
 
 /// What is read of so many words.
 pub(super) trait Record<const WORDS: usize>: Sized {
-    fn read<const BIG: bool>(words: &[Word; WORDS]) -> Self;
+    fn read(words: &[Word; WORDS], order: AnyEndian) -> Self;
 }
 
 /// A table of records.
@@ -40,47 +40,41 @@ impl<'data, R: Record<WORDS>, const WORDS: usize> Records<'data, R, WORDS> {
 
     #[inline(always)]
     pub(super) fn get(&self, index: usize) -> Option<R> {
-        self.words.get(index).map(|words| self.read(words))
+        self.words.get(index).map(|words| R::read(words, self.order))
     }
 
     #[inline(always)]
     pub(super) fn iter(&self) -> impl Iterator<Item = R> {
-        self.words.iter().map(|words| self.read(words))
-    }
-
-    #[inline(always)]
-    fn read(&self, words: &[Word; WORDS]) -> R {
-        // The order is asked for once, not of each field.
-        if self.order.is_big() { R::read::<true>(words) } else { R::read::<false>(words) }
+        self.words.iter().map(|words| R::read(words, self.order))
     }
 }
 
 impl Record<8> for SectionHeader {
-    #[inline(always)]
-    fn read<const BIG: bool>(&[name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8]) -> Self {
-        let [sh_name, sh_type] = halves::<BIG>(name);
-        let [sh_link, sh_info] = halves::<BIG>(link);
+    #[inline]
+    fn read(&[name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8], order: AnyEndian) -> Self {
+        let [sh_name, sh_type] = halves(name, order);
+        let [sh_link, sh_info] = halves(link, order);
         Self {
             sh_name,
             sh_type,
-            sh_flags: whole::<BIG>(flags),
-            sh_addr: whole::<BIG>(addr),
-            sh_offset: whole::<BIG>(offset),
-            sh_size: whole::<BIG>(size),
+            sh_flags: whole(flags, order),
+            sh_addr: whole(addr, order),
+            sh_offset: whole(offset, order),
+            sh_size: whole(size, order),
             sh_link,
             sh_info,
-            sh_addralign: whole::<BIG>(addralign),
-            sh_entsize: whole::<BIG>(entsize),
+            sh_addralign: whole(addralign, order),
+            sh_entsize: whole(entsize, order),
         }
     }
 }
 
 impl Record<3> for Symbol {
-    #[inline(always)]
-    fn read<const BIG: bool>(&[name, value, size]: &[Word; 3]) -> Self {
+    #[inline]
+    fn read(&[name, value, size]: &[Word; 3], order: AnyEndian) -> Self {
         let ([st_name, _], [.., st_shndx], [_, _, _, _, st_info, st_other, ..]) =
-            (halves::<BIG>(name), quarters::<BIG>(name), name);
-        Self { st_name, st_shndx, st_info, st_other, st_value: whole::<BIG>(value), st_size: whole::<BIG>(size) }
+            (halves(name, order), quarters(name, order), name);
+        Self { st_name, st_shndx, st_info, st_other, st_value: whole(value, order), st_size: whole(size, order) }
     }
 }
 
@@ -103,18 +97,11 @@ impl<'data> Head<'data> {
         if [m, e, l, f] != abi::ELFMAGIC || class != abi::ELFCLASS64 || version != abi::EV_CURRENT {
             return None;
         }
-        match AnyEndian::from_ei_data(data).ok()? {
-            AnyEndian::Big => Self::read_words::<true>(words, bytes),
-            AnyEndian::Little => Self::read_words::<false>(words, bytes),
-        }
-    }
-
-    fn read_words<const BIG: bool>(words: &[Word; 8], bytes: &'data [u8]) -> Option<Self> {
-        let order = if BIG { AnyEndian::Big } else { AnyEndian::Little };
+        let order = AnyEndian::from_ei_data(data).ok()?;
         let &[_, _, kind, _, segments, sections, sizes, counts] = words;
-        let ([kind, machine, ..], [.., segment_size]) = (quarters::<BIG>(kind), quarters::<BIG>(sizes));
-        let [segment_count, section_size, section_count, names] = quarters::<BIG>(counts);
-        let (segments, sections) = (whole::<BIG>(segments), whole::<BIG>(sections));
+        let ([kind, machine, ..], [.., segment_size]) = (quarters(kind, order), quarters(sizes, order));
+        let [segment_count, section_size, section_count, names] = quarters(counts, order);
+        let (segments, sections) = (whole(segments, order), whole(sections, order));
         let from = |offset: u64| bytes.get(usize::try_from(offset).ok()?..);
         // `count` of `expected` bytes each.
         let table = |offset, count: u64, size: u16, expected: u16| {
@@ -138,17 +125,25 @@ impl<'data> Head<'data> {
 }
 
 #[inline(always)]
-fn whole<const BIG: bool>(word: Word) -> u64 {
-    if BIG { u64::from_be_bytes(word) } else { u64::from_le_bytes(word) }
+fn whole(word: Word, order: AnyEndian) -> u64 {
+    let whole = u64::from_le_bytes(word);
+    if order.is_big() { whole.swap_bytes() } else { whole }
 }
 
 #[inline(always)]
-fn halves<const BIG: bool>([a, b, c, d, e, f, g, h]: Word) -> [u32; 2] {
-    [[a, b, c, d], [e, f, g, h]].map(|half| if BIG { u32::from_be_bytes(half) } else { u32::from_le_bytes(half) })
+fn halves([a, b, c, d, e, f, g, h]: Word, order: AnyEndian) -> [u32; 2] {
+    let half = |bytes| {
+        let half = u32::from_le_bytes(bytes);
+        if order.is_big() { half.swap_bytes() } else { half }
+    };
+    [half([a, b, c, d]), half([e, f, g, h])]
 }
 
 #[inline(always)]
-fn quarters<const BIG: bool>([a, b, c, d, e, f, g, h]: Word) -> [u16; 4] {
-    let quarters = [[a, b], [c, d], [e, f], [g, h]];
-    quarters.map(|quarter| if BIG { u16::from_be_bytes(quarter) } else { u16::from_le_bytes(quarter) })
+fn quarters([a, b, c, d, e, f, g, h]: Word, order: AnyEndian) -> [u16; 4] {
+    let quarter = |bytes| {
+        let quarter = u16::from_le_bytes(bytes);
+        if order.is_big() { quarter.swap_bytes() } else { quarter }
+    };
+    [quarter([a, b]), quarter([c, d]), quarter([e, f]), quarter([g, h])]
 }
