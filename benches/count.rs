@@ -5,6 +5,8 @@ mod arena;
 mod common;
 #[path = "link/synthetic.rs"]
 mod synthetic;
+#[path = "link/whole.rs"]
+mod whole;
 
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::got::{Entry, Got, Symbol};
@@ -28,6 +30,9 @@ type Workload = (&'static str, usize, fn(usize));
 
 const COUNT: usize = 50_000;
 
+/// Relocations in Debian's libcrypto.a, about.
+const LIBCRYPTO: usize = 120_000;
+
 const WORKLOADS: &[Workload] = &[
     ("patch_all/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_all(fixups)))),
     ("patch_all/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_all(fixups)))),
@@ -43,6 +48,7 @@ const WORKLOADS: &[Workload] = &[
     ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
     ("link/one", COUNT, |count| link(count, 1)),
     ("link/500", COUNT, |count| link(count, 500)),
+    ("link/libcrypto", LIBCRYPTO, link_libcrypto),
     ("slot_for/1000", COUNT, |count| slots(1_000, count)),
     ("slot_for/100000", 2 * COUNT, |count| slots(100_000, count)),
     ("slot_for/new", COUNT, new_slots),
@@ -158,6 +164,15 @@ fn link(relocations: usize, sections: usize) {
         linked = plan.summary().relocations;
     });
     assert_eq!(linked, relocations);
+}
+
+/// A whole archive, from its bytes to the image, where there is one.
+fn link_libcrypto(relocations: usize) {
+    let Some(path) = whole::libcrypto() else { return };
+    let bytes = std::fs::read(path).unwrap();
+    let mut linked = 0;
+    counted(&mut || linked = whole::link_archive(black_box(&bytes)).relocations);
+    assert!(linked.abs_diff(relocations) < relocations / 10, "{linked} relocations");
 }
 
 fn main() {

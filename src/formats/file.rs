@@ -2,17 +2,17 @@
 
 use super::crel::Crel;
 use super::dynamic;
+use super::records::{Head, Headers, Records, Symbols};
 use super::strings::Strings;
 use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
 use crate::patch::{Endian, raw_at};
 use crate::reloc::Reloc;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
+use elf::file::Class;
 use elf::parse::{ParseAt, ParsingTable};
 use elf::relocation::{Rel, Rela};
-use elf::section::{SectionHeader, SectionHeaderTable};
-use elf::symbol::SymbolTable;
-use elf::{ElfBytes, file::Class};
+use elf::section::SectionHeader;
 
 /// The sections and symbols of an ELF64 file for AArch64, in either byte order. Nothing is copied; every access is checked.
 #[derive(Debug)]
@@ -20,11 +20,11 @@ pub(super) struct File<'data> {
     bytes: &'data [u8],
     /// The byte order of headers, tables and data.
     order: AnyEndian,
-    pub(super) sections: SectionHeaderTable<'data, AnyEndian>,
+    pub(super) sections: Headers<'data>,
     pub(super) section_names: Strings<'data>,
     /// The index of the table of symbols, where there is one.
     pub(super) symtab: Option<usize>,
-    pub(super) symbols: SymbolTable<'data, AnyEndian>,
+    pub(super) symbols: Symbols<'data>,
     pub(super) symbol_names: Strings<'data>,
 }
 
@@ -32,26 +32,23 @@ impl<'data> File<'data> {
     /// Reads the headers of `bytes`; `check_type` says what is wrong with a type of file.
     pub(super) fn parse(bytes: &'data [u8], check_type: fn(u16) -> Result<(), Problem>) -> Result<Self, ObjectError> {
         check_ident(bytes)?;
-        let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
-        let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
-        let header = &elf.ehdr;
-        if header.e_machine != abi::EM_AARCH64 {
-            return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
+        let malformed = Part::File.error(Problem::Malformed("file header"));
+        let Head { order, kind, machine, names, sections } = Head::read(bytes).ok_or(malformed)?;
+        if machine != abi::EM_AARCH64 {
+            return Err(Part::File.error(Problem::Unknown("machine", machine.into())));
         }
-        check_type(header.e_type).map_err(|problem| Part::File.error(problem))?;
-        let order = header.endianness;
-        let sections = elf.section_headers().unwrap_or(ParsingTable::new(order, Class::ELF64, &[]));
-        let symbols = ParsingTable::new(order, Class::ELF64, &[]);
+        check_type(kind).map_err(|problem| Part::File.error(problem))?;
+        let symbols = Records::new(&[], order);
         let (section_names, symbol_names) = (Strings::default(), Strings::default());
         let mut file = Self { bytes, order, sections, section_names, symtab: None, symbols, symbol_names };
         file.check_overlap()?;
-        file.section_names = match header.e_shstrndx {
+        file.section_names = match names {
             abi::SHN_UNDEF => Strings::default(),
             abi::SHN_XINDEX => file.strings(file.header(0)?.sh_link)?,
             index => file.strings(index.into())?,
         };
         let is_symbols = |header: SectionHeader| header.sh_type == abi::SHT_SYMTAB;
-        if let Some(index) = sections.iter().position(is_symbols) {
+        if let Some(index) = file.sections.iter().position(is_symbols) {
             file.symtab = Some(index);
             (file.symbols, file.symbol_names) = file.symbol_table(index)?;
         }
@@ -75,11 +72,13 @@ impl<'data> File<'data> {
         self.content(&header).map(Strings::new).map_err(|problem| Part::Section(index as usize).error(problem))
     }
 
+    #[inline]
     pub(super) fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
-        self.sections.get(index).map_err(|_| Part::Section(index).error(Problem::Index))
+        self.sections.get(index).ok_or(Part::Section(index).error(Problem::Index))
     }
 
     /// The bytes that the file holds of a section.
+    #[inline]
     pub(super) fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
         let outside = Problem::Malformed("the section lies outside the file");
         let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
@@ -114,13 +113,10 @@ impl<'data> File<'data> {
     }
 
     /// The table of symbols that is section `index`, and their names.
-    pub(super) fn symbol_table(
-        &self,
-        index: usize,
-    ) -> Result<(SymbolTable<'data, AnyEndian>, Strings<'data>), ObjectError> {
+    pub(super) fn symbol_table(&self, index: usize) -> Result<(Symbols<'data>, Strings<'data>), ObjectError> {
         let header = self.header(index)?;
         let entries = self.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
-        Ok((ParsingTable::new(self.order, Class::ELF64, entries), self.strings(header.sh_link)?))
+        Ok((Records::new(entries, self.order), self.strings(header.sh_link)?))
     }
 
     /// How many relocations are in a section of them.

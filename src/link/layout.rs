@@ -101,6 +101,11 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let read = input.object.section(index).map(|section| (section, section.kind));
                 let number = first.section + index;
                 let done = match read {
+                    Ok((_, Kind::Relocations { of, .. })) => {
+                        let run = Run { of: first.section.saturating_add(of) as u32, first: 0, count: 0 };
+                        self.note_run(number, run);
+                        Ok(())
+                    }
                     Ok(_) if self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
                         let name = output_name(section.output);

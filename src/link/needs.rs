@@ -75,8 +75,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
+        let groups = needs.groups;
         found.sections(object, &mut needs);
-        found.symbols(object);
+        found.symbols(object, needs.groups > groups);
     }
     let Found { globals, indirect, pieces, hops, text, near, to_slot, calls, others, thread_local, .. } = found;
     // At most half of the buckets are in use.
@@ -171,17 +172,14 @@ impl Found {
         self.plain_calls += if is_text { calls - with_addend } else { 0 };
     }
 
-    fn symbols<'data, O: Object<'data>>(&mut self, object: &O) {
-        // Of a group that another object has, a symbol may mean anything.
-        let is_group =
-            |index| matches!(object.section(index), Ok(object::Section { kind: object::Kind::Group { .. }, .. }));
-        let has_groups = (0..object.section_count()).any(is_group);
+    fn symbols<'data, O: Object<'data>>(&mut self, object: &O, has_groups: bool) {
         let mut last = (usize::MAX, None);
         for (binding, definition) in (0..object.symbol_count()).filter_map(|index| object.definition(index).ok()) {
             let is_global = binding != Binding::Local;
             self.globals += usize::from(is_global);
             self.indirect += usize::from(matches!(definition, Definition::Indirect { .. }));
             let is_inside = match definition {
+                // Of a group that another object has, a symbol may mean anything.
                 Definition::Section { index, offset } if !(is_global && has_groups) => {
                     if last.0 != index {
                         last = (index, text(object, index));
@@ -198,7 +196,7 @@ impl Found {
 
 /// The bytes of section `index`, if it is executable.
 fn text<'data, O: Object<'data>>(object: &O, index: usize) -> Option<u64> {
-    match object.section(index).ok()?.kind {
+    match object.kind(index).ok()? {
         object::Kind::Loaded { prot: Prot::ReadExec, content, .. } => Some(content.size()),
         _ => None,
     }

@@ -20,6 +20,14 @@ pub trait Object<'data> {
     ///
     /// The file's bytes are malformed there, or ask for what is not handled.
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError>;
+    /// What the section at `index` is to the linker: what there is to know of it without its names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`section`](Self::section), if not for the names.
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        self.section(index).map(|section| section.kind)
+    }
     /// How many symbols there are.
     fn symbol_count(&self) -> usize;
     /// The symbol at `index`.
@@ -35,6 +43,10 @@ pub trait Object<'data> {
     /// As for [`symbol`](Self::symbol), if not for the name.
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
         self.symbol(index).map(|symbol| (symbol.binding, symbol.definition))
+    }
+    /// Whether the symbol at `index` can be read, and has this name.
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        self.symbol(index).is_ok_and(|symbol| symbol.name == name)
     }
     /// The relocation at `index` of the section of relocations `section`.
     ///

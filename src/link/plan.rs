@@ -90,10 +90,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         layout.in_place = options.in_place;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
-        symbols.place_common(&mut layout)?;
-        symbols.resolve(inputs, &layout, resolve);
-
-        symbols.find_plain(&layout);
+        symbols.settle(inputs, &mut layout, resolve)?;
         layout.mark(options.pins);
         let policy = options.policy;
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);

@@ -70,7 +70,7 @@ pub struct Placed {
     pub(super) run: Run,
 }
 
-/// Of a section of relocations: the number of the section that they change, and what the plan makes of them, which is the
+/// Of a section of relocations: the number of the section that they change, else [`NONE`]; and what the plan makes of them, which is the
 /// `count` fixups from number `first` on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run {

@@ -84,8 +84,10 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         index: usize,
         layout: &Layout<'_, 'data>,
     ) -> Option<Self> {
+        // Most sections are of another kind, and need not be read again.
+        layout.placed.get(first.section + index).filter(|placed| placed.run.of != NONE)?;
         let object = &input.object;
-        let Kind::Relocations { of, count } = object.section(index).ok()?.kind else { return None };
+        let Kind::Relocations { of, count } = object.kind(index).ok()? else { return None };
         let Section { name: section, kind, .. } = object.section(of).ok()?;
         let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
         let number = (first.section + of) as u32;

@@ -74,6 +74,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         Ok(Section::new(".text", kind))
     }
 
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        match self {
+            Self::Given(object) => object.kind(index),
+            Self::Atexit(_) => self.section(index).map(|section| section.kind),
+        }
+    }
+
     fn symbol_count(&self) -> usize {
         match self {
             Self::Given(object) => object.symbol_count(),
@@ -94,6 +101,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         match self {
             Self::Given(object) => object.definition(index),
             Self::Atexit(_) => self.symbol(index).map(|symbol| (symbol.binding, symbol.definition)),
+        }
+    }
+
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        match self {
+            Self::Given(object) => object.is_named(index, name),
+            Self::Atexit(_) => self.symbol(index).is_ok_and(|symbol| symbol.name == name),
         }
     }
 
