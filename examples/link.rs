@@ -20,7 +20,7 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Kind, Needs, Object, ObjectError, Pin, Plan, Policy, Refused,
+    self, Binding, Cursor, Definition, Failure, Input, Kind, Needs, Object, ObjectError, Pin, Plan, Policy, Refused,
     Relocation, Request, Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
@@ -226,13 +226,13 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().relocation_name(section, index)
     }
 
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.get().for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.get().read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -23,6 +23,7 @@ mod names;
 mod needs;
 mod object;
 mod order;
+mod pending;
 mod place;
 mod plan;
 mod policy;
@@ -46,7 +47,8 @@ pub use indirect::Indirect;
 pub use isles::Isle;
 pub use needs::{Needs, measure};
 pub use object::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section,
+    Symbol,
 };
 pub use plan::Plan;
 pub use policy::{Policy, Tags};

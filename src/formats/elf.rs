@@ -4,7 +4,7 @@ use super::file::{File, SHT_CREL};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Part, Problem, Relocation, Section, Symbol,
 };
 use crate::patch::Endian;
 use elf::abi;
@@ -228,14 +228,13 @@ impl<'data> Object<'data> for Elf<'data> {
         self.file.relocation(section, index)
     }
 
-    #[inline]
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.file.for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.file.read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -4,9 +4,10 @@ use super::crel::Crel;
 use super::dynamic;
 use super::records::{Head, Headers, Records, Symbols};
 use super::strings::Strings;
-use crate::link::{ObjectError, Origin, Part, Problem, Relocation};
+use crate::link::{Cursor, ObjectError, Origin, Part, Problem, Relocation};
 use crate::patch::{Endian, raw_at};
 use crate::reloc::Reloc;
+use core::iter;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
 use elf::file::Class;
@@ -171,56 +172,74 @@ impl<'data> File<'data> {
         section: usize,
         count: usize,
     ) -> impl Iterator<Item = Result<Relocation, ObjectError>> {
-        let header = self.header(section).ok().filter(|header| header.sh_type == SHT_CREL);
-        let stream = header.and_then(|header| Crel::new(self.content(&header).ok()?).ok());
-        let implicit = header.and_then(|header| self.implicit(&header));
-        let of_table = if stream.is_some() { 0 } else { count };
-        let streamed = stream.into_iter().flatten().enumerate().map(move |(index, entry)| {
-            let refuse = |problem| Part::Relocation(section, index).error(problem);
-            self.translate(section, index, entry.map_err(refuse)?, implicit)
-        });
-        streamed.chain((0..of_table).map(move |index| self.relocation(section, index)))
+        let mut cursor = Cursor::default();
+        iter::from_fn(move || {
+            let mut one = [Relocation::NONE];
+            let is_left = cursor.index < count;
+            is_left.then(|| self.read_relocations(section, &mut cursor, &mut one).map(|_| one[0]))
+        })
     }
 
-    /// Calls `visit` with each of the [`relocations`](Self::relocations), and reads a table of them with few words.
-    #[inline(always)]
-    pub(super) fn for_each_relocation(
+    /// See [`Object::read_relocations`](crate::link::Object::read_relocations).
+    pub(super) fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        let header = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
-        let table = header.and_then(|header| self.content(&header).ok()).map(|bytes| bytes.as_chunks().0);
-        match table.and_then(|entries| entries.get(..count)) {
-            None => self.relocations(section, count).for_each(visit),
-            Some(entries) => {
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        let first = cursor.index;
+        let refuse = |problem| Part::Relocation(section, first).error(problem);
+        let header = self.header(section)?;
+        let bytes = self.content(&header).map_err(refuse)?;
+        match header.sh_type {
+            abi::SHT_RELA => {
+                let entries = bytes.as_chunks().0.get(first..).unwrap_or_default();
                 // One loop for each byte order, so that it is asked for once.
-                if self.order.is_big() {
-                    self.for_each_entry::<true>(section, entries, visit);
-                } else {
-                    self.for_each_entry::<false>(section, entries, visit);
+                let read =
+                    if self.order.is_big() { decode::<true>(entries, batch) } else { decode::<false>(entries, batch) };
+                if read > 0 {
+                    cursor.index += read;
+                    return Ok(read);
+                }
+                cursor.fill(batch, |index| self.relocation(section, index))
+            }
+            SHT_CREL => self.read_stream(section, &header, bytes, cursor, batch),
+            _ => cursor.fill(batch, |index| self.relocation(section, index)),
+        }
+    }
+
+    /// Those of a stream that is the section `section`, which holds `bytes`.
+    fn read_stream(
+        &self,
+        section: usize,
+        header: &SectionHeader,
+        bytes: &[u8],
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        let refuse = |index, problem| Part::Relocation(section, index).error(problem);
+        let first = cursor.index;
+        let mut stream = Crel::resume(bytes, cursor.state, first).map_err(|problem| refuse(first, problem))?;
+        let implicit = self.implicit(header);
+        let mut read = 0;
+        for (index, place) in (first..).zip(batch) {
+            let before = stream.state();
+            let entry = stream.next().unwrap_or(Err(Problem::Index)).map_err(|problem| refuse(index, problem));
+            let is_broken = entry.is_err();
+            match entry.and_then(|entry| self.translate(section, index, entry, implicit)) {
+                Err(_) if read > 0 => {
+                    cursor.state = before;
+                    return Ok(read);
+                }
+                relocation => {
+                    cursor.index = if is_broken { usize::MAX } else { index.saturating_add(1) };
+                    cursor.state = stream.state();
+                    *place = relocation?;
                 }
             }
+            read += 1;
         }
-    }
-
-    #[inline(always)]
-    fn for_each_entry<const BIG: bool>(
-        &self,
-        section: usize,
-        entries: &[[u8; ENTRY_SIZE as usize]],
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        for (index, entry) in entries.iter().enumerate() {
-            let word = |at: usize| {
-                let bytes = entry.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-                if BIG { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
-            };
-            let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
-            let entry = Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend };
-            visit(self.translate(section, index, entry, None));
-        }
+        Ok(read)
     }
 
     /// The section that holds the addends of relocations that are in a section with this header; `None` where they have
@@ -262,6 +281,22 @@ impl<'data> File<'data> {
         let addend = self.implicit_addend(of, &relocation).ok_or(outside)?;
         Ok(Relocation { addend, ..relocation })
     }
+}
+
+/// Reads the first of `entries` into `batch`, up to one of a type that is not known, and says how many.
+fn decode<const BIG: bool>(entries: &[[u8; ENTRY_SIZE as usize]], batch: &mut [Relocation]) -> usize {
+    let mut read = 0;
+    for (place, entry) in batch.iter_mut().zip(entries) {
+        let (words, _) = entry.as_chunks();
+        let &[offset, info, addend] = words else { break };
+        let [offset, info, addend] =
+            [offset, info, addend].map(|word| if BIG { u64::from_be_bytes(word) } else { u64::from_le_bytes(word) });
+        let Some(reloc) = Reloc::from_elf(info as u32) else { break };
+        let (symbol, addend) = ((info >> 32) as usize, addend.cast_signed());
+        *place = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
+        read += 1;
+    }
+    read
 }
 
 /// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.

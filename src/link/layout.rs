@@ -293,6 +293,11 @@ impl<'t, 'data> Layout<'t, 'data> {
         Some(output.addr.plus(offset.cast_signed()))
     }
 
+    /// What is to be done for the section of relocations numbered `section`; `None` where it is no such, or changes nothing.
+    pub(super) fn run(&self, section: usize) -> Option<Run> {
+        self.placed.get(section).map(|placed| placed.run).filter(|run| run.count > 0)
+    }
+
     /// Tells the section of relocations numbered `section` what is to be done for them.
     pub(super) fn note_run(&mut self, section: usize, run: Run) {
         if let Some(placed) = self.placed.get_mut(section) {

@@ -5,7 +5,7 @@ use super::bases::IN_REACH;
 use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
 use super::kinds::{facts, slots};
-use super::object::{self, Binding, Definition, Object, Relocation};
+use super::object::{self, BATCH, Binding, Cursor, Definition, Object, Relocation};
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
@@ -123,6 +123,7 @@ struct Found {
 
 impl Found {
     fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs) {
+        let mut batch = [Relocation::NONE; BATCH];
         for index in 0..object.section_count() {
             let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
             match kind {
@@ -138,38 +139,46 @@ impl Found {
                 object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
                     let is_text = text(object, of).is_some();
-                    self.relocations(object, index, count, is_text);
+                    self.relocations(object, index, count, is_text, &mut batch);
                 }
                 _ => {}
             }
         }
     }
 
-    fn relocations<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize, is_text: bool) {
-        let mut counts = [0_usize; Reloc::ALL.len()];
-        let mut with_addend = 0;
-        object.for_each_relocation(section, count, &mut |relocation| {
-            let Ok(Relocation { reloc, addend, .. }) = relocation else { return };
-            if let Some(count) = counts.get_mut(reloc as usize) {
-                *count += 1;
+    fn relocations<'data, O: Object<'data>>(
+        &mut self,
+        object: &O,
+        section: usize,
+        count: usize,
+        is_text: bool,
+        batch: &mut [Relocation],
+    ) {
+        // Of each kind those without an addend, and those with one.
+        let mut counts = [[0_usize; 2]; Reloc::ALL.len()];
+        let mut cursor = Cursor::default();
+        while let Some(read) = cursor.read(object, section, count, batch) {
+            for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
+                if let Some([without, with]) = counts.get_mut(*reloc as usize) {
+                    *(if *addend == 0 { without } else { with }) += 1;
+                }
             }
-            with_addend += usize::from(addend != 0 && facts(reloc).is_call);
-        });
-        let mut calls = 0;
-        for (&reloc, count) in Reloc::ALL.iter().zip(counts).filter(|&(_, count)| count > 0) {
-            let facts = facts(reloc);
+        }
+        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(counts).filter(|counts| counts.1 != [0, 0]) {
+            let (facts, count) = (facts(reloc), without + with);
             match facts.entry {
                 Some(Kind::Gdat) => self.to_slot += count,
                 Some(kind) => self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind))),
                 None => {}
             }
             self.near += if facts.is_near_slot { count } else { 0 };
-            calls += if facts.is_call { count } else { 0 };
+            if facts.is_call {
+                self.calls += count;
+                self.plain_calls += if is_text { without } else { 0 };
+            }
             self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
             self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
         }
-        self.calls += calls;
-        self.plain_calls += if is_text { calls - with_addend } else { 0 };
     }
 
     fn symbols<'data, O: Object<'data>>(&mut self, object: &O, has_groups: bool) {

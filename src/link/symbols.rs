@@ -192,12 +192,6 @@ impl<'t> Symbols<'t> {
         Some((own.definer, self.targets.get(own.definer as usize)?))
     }
 
-    /// The number of the definition that symbol `index` of an object means.
-    #[inline]
-    pub(super) fn number(&self, first: &First, index: usize) -> Option<u32> {
-        self.targets.get(first.symbol.checked_add(index)?).map(|own| own.definer)
-    }
-
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Target> {
         self.targets.get_mut(number)
     }

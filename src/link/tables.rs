@@ -143,6 +143,11 @@ impl Target {
         if self.entries == before { 0 } else { slots(kind) }
     }
 
+    /// Whether an entry of the kind was counted for it.
+    pub(super) const fn counts(&self, kind: Kind) -> bool {
+        self.entries & 1 << kind as u8 != 0
+    }
+
     pub(super) fn has_addr(&self) -> bool {
         matches!(self.state, State::Defined | State::Common | State::Absolute | State::External)
             || matches!(self.state, State::Made | State::GotBase)
@@ -250,6 +255,10 @@ impl Output<'_> {
     /// What its address is a multiple of, in bytes.
     pub fn align(&self) -> u64 {
         self.align
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.prot == Prot::ReadExec
     }
 
     /// The address after its last byte.
