@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::object::{BATCH, Content, Cursor, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::route::Reference;
 use super::symbols::{Symbols, target_name};
-use super::tables::{First, Placed, State, Target};
+use super::tables::{First, NONE, Placed, State, Target};
 use super::tls::Access;
 use super::{Input, Report};
 use crate::addr::Addr;
@@ -34,7 +34,7 @@ pub(super) struct Table<'t, 'data, O> {
     /// The number and the address of its output section.
     pub(super) output: u32,
     pub(super) home: Addr,
-    /// The number of the island right after it, or [`NONE`](super::tables::NONE).
+    /// The number of the island right after it, or [`NONE`].
     isle: u32,
     /// Bytes by which it was moved since what the islands need was counted.
     moved: i64,
