@@ -1,110 +1,114 @@
-//! What a placement costs: `alloc` and `free` of one segment, by how much else lives and how torn the free space is, in one
-//! arena and in zones.
+//! What a placement costs, in nanoseconds of the processor: `alloc` and `free` of a segment of up to 1 MiB, by how much else
+//! lives and how torn the free space is; beside the system calls that would give and take the pages. In test mode nothing is
+//! timed, but every result is checked.
 
-use aarch64_reloc::addr::Addr;
-use aarch64_reloc::arena::{Arena, Block, PageSize, Prot, Segment, Zone, Zones};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+#[path = "common/arena.rs"]
+mod arena;
+#[path = "common/time.rs"]
+mod time;
 
-const BASE: Addr = Addr::new(0x7f00_0000_0000);
-const LEN: u64 = 1 << 40;
+use aarch64_reloc::arena::{Prot, Segment, Zone, Zones};
+use arena::{Arena, BASE, Block, LEN, Lengths, PAGE, filled, fragmented};
+use std::ptr;
+use time::{Contestant, Times};
 
-/// Lengths without a pattern a predictor could learn: 1 to `most` pages.
-struct Lengths {
-    seed: u64,
-    most: u64,
-}
+/// Segments a turn, and turns of which the median counts.
+const TURN: usize = 20_000;
+const ROUNDS: usize = 31;
 
-impl Lengths {
-    fn next(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        ((self.seed >> 33) % self.most + 1) << 12
-    }
-}
-
-/// An arena with `live` segments in a row.
-fn filled(live: usize) -> (Arena<Vec<Block>>, Vec<Segment>) {
-    let mut arena = Arena::new(vec![Block::EMPTY; 2 * live + 16], BASE, LEN, PageSize::K4).unwrap();
-    let mut lengths = Lengths { seed: 1, most: 64 };
-    let segments = (0..live).map(|_| arena.alloc(Prot::ReadExec, lengths.next()).unwrap()).collect();
-    (arena, segments)
-}
-
-/// The same with every other segment freed again: a hole of 1 to 64 pages between any two.
-fn fragmented(live: usize) -> Arena<Vec<Block>> {
-    let (mut arena, segments) = filled(2 * live);
-    for segment in segments.into_iter().step_by(2) {
-        arena.free(segment).unwrap();
-    }
-    assert_eq!(arena.segments().count(), live);
-    arena
-}
+/// The fewest times as fast as the system calls that an arena must be.
+const MUST: f64 = 50.0;
 
 /// One segment comes and goes.
-fn alloc_free(c: &mut Criterion) {
-    let mut group = c.benchmark_group("alloc_free");
-    let mut run = |name: BenchmarkId, mut arena: Arena<Vec<Block>>| {
-        let (free, mut lengths) = (arena.free_bytes(), Lengths { seed: 2, most: 64 });
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let segment = arena.alloc(Prot::ReadExec, lengths.next()).unwrap();
-                arena.free(segment).unwrap();
-                segment
-            });
-        });
+fn alloc_free(name: &'static str, mut arena: Arena<Vec<Block>>) -> Contestant<'static> {
+    let free = arena.free_bytes();
+    Contestant::new(name, TURN, move || {
+        arena::alloc_free(&mut arena, TURN);
         assert_eq!(arena.free_bytes(), free);
-    };
-    for live in [0, 100, 10_000, 100_000] {
-        run(BenchmarkId::new("packed", live), filled(live).0);
-    }
-    for live in [100, 10_000, 100_000] {
-        run(BenchmarkId::new("fragmented", live), fragmented(live));
-    }
-    group.finish();
+    })
 }
 
 /// A random live segment goes and another comes: the steady state of a program that compiles and unloads.
-fn replace(c: &mut Criterion) {
-    let mut group = c.benchmark_group("replace");
-    for live in [100, 10_000, 100_000] {
-        let (mut arena, mut segments) = filled(live);
-        let (mut lengths, mut picks) = (Lengths { seed: 3, most: 64 }, Lengths { seed: 4, most: live as u64 });
-        group.bench_function(BenchmarkId::from_parameter(live), |b| {
-            b.iter(|| {
-                let slot = &mut segments[(picks.next() >> 12) as usize - 1];
-                arena.free(*slot).unwrap();
-                *slot = arena.alloc(Prot::ReadExec, lengths.next()).unwrap();
-            });
-        });
-        segments.sort_by_key(Segment::addr);
-        assert!(arena.segments().eq(segments));
-    }
-    group.finish();
+fn replace(name: &'static str, live: usize) -> Contestant<'static> {
+    let (mut arena, mut segments) = filled(live);
+    let (mut lengths, mut picks) = (Lengths { seed: 3, most: 64 }, Lengths { seed: 4, most: live as u64 });
+    Contestant::new(name, TURN, move || {
+        for _ in 0..TURN {
+            let slot = &mut segments[(picks.next() / PAGE) as usize - 1];
+            arena.free(*slot).unwrap();
+            *slot = arena.alloc(Prot::ReadExec, lengths.next()).unwrap();
+        }
+        let mut sorted = segments.clone();
+        sorted.sort_by_key(Segment::addr);
+        assert!(arena.segments().eq(sorted));
+    })
 }
 
 /// The same in zones, each segment in the next one.
-fn replace_in_zones(c: &mut Criterion) {
-    let mut group = c.benchmark_group("replace_in_zones");
-    for live in [100, 10_000, 100_000] {
-        let mut zones = Zones::new(vec![Block::EMPTY; 2 * live + 80], BASE, LEN, PageSize::K4, 0).unwrap();
-        let (mut lengths, mut picks) = (Lengths { seed: 3, most: 64 }, Lengths { seed: 4, most: live as u64 });
-        let mut segments: Vec<_> = Zone::ALL
-            .into_iter()
-            .cycle()
-            .take(live)
-            .map(|zone| (zone, zones.alloc(zone, 1).unwrap().segment))
-            .collect();
-        group.bench_function(BenchmarkId::from_parameter(live), |b| {
-            b.iter(|| {
-                let (zone, segment) = &mut segments[(picks.next() >> 12) as usize - 1];
-                zones.free(*segment).unwrap();
-                *segment = zones.alloc(*zone, lengths.next()).unwrap().segment;
-            });
-        });
-        segments.sort_by_key(|(_, segment)| segment.addr());
-        assert!(zones.segments().eq(segments.into_iter().map(|(_, segment)| segment)));
-    }
-    group.finish();
+fn replace_in_zones(name: &'static str, live: usize) -> Contestant<'static> {
+    let mut zones = Zones::new(vec![Block::EMPTY; 2 * live + 80], BASE, LEN, arena::K4, 0).unwrap();
+    let (mut lengths, mut picks) = (Lengths { seed: 3, most: 64 }, Lengths { seed: 4, most: live as u64 });
+    let zoned = Zone::ALL.into_iter().cycle().take(live);
+    let mut segments: Vec<_> = zoned.map(|zone| (zone, zones.alloc(zone, 1).unwrap().segment)).collect();
+    Contestant::new(name, TURN, move || {
+        for _ in 0..TURN {
+            let (zone, segment) = &mut segments[(picks.next() / PAGE) as usize - 1];
+            zones.free(*segment).unwrap();
+            *segment = zones.alloc(*zone, lengths.next()).unwrap().segment;
+        }
+        let mut sorted: Vec<_> = segments.iter().map(|(_, segment)| *segment).collect();
+        sorted.sort_by_key(Segment::addr);
+        assert!(zones.segments().eq(sorted));
+    })
 }
 
-criterion_group!(benches, alloc_free, replace, replace_in_zones);
-criterion_main!(benches);
+/// Pages of the same lengths come and go, untouched.
+fn map_unmap() -> Contestant<'static> {
+    let count = TURN / 20;
+    Contestant::new("mmap, munmap", count, move || {
+        let mut lengths = Lengths { seed: 2, most: 256 };
+        for _ in 0..count {
+            let len = lengths.next() as usize;
+            // SAFETY: no mapping is replaced.
+            let start = unsafe {
+                libc::mmap(ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            };
+            assert_ne!(start, libc::MAP_FAILED);
+            // SAFETY: it was just mapped, and nobody has it.
+            assert_eq!(unsafe { libc::munmap(start, len) }, 0);
+        }
+    })
+}
+
+fn main() {
+    let measure = std::env::args().any(|argument| argument == "--bench");
+    let rounds = if measure { ROUNDS } else { 1 };
+    let alone = Times::of(
+        rounds,
+        vec![
+            alloc_free("none lives", filled(0).0),
+            alloc_free("100 live", filled(100).0),
+            alloc_free("10 000 live", filled(10_000).0),
+            alloc_free("100 000 live", filled(100_000).0),
+            alloc_free("100 live, torn", fragmented(100)),
+            alloc_free("10 000 live, torn", fragmented(10_000)),
+            alloc_free("100 000 live, torn", fragmented(100_000)),
+            map_unmap(),
+        ],
+    );
+    let replaced =
+        [replace("100 live", 100), replace("10 000 live", 10_000), replace_in_zones("10 000 live, in zones", 10_000)];
+    let replaced = Times::of(rounds, replaced.into());
+    if measure {
+        alone.print("one comes and goes");
+        replaced.print("one is replaced");
+        for name in ["none lives", "10 000 live", "10 000 live, torn"] {
+            let ratio = alone.ratio(name, "mmap, munmap").unwrap();
+            println!("    {name}: {ratio:.0} times as fast as mmap and munmap: must {MUST}");
+            assert!(
+                ratio >= MUST,
+                "on a noisy machine, again: {name} is only {ratio:.1} times as fast as the system calls"
+            );
+        }
+    }
+}

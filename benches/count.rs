@@ -5,10 +5,13 @@ mod arena;
 mod common;
 #[path = "link/synthetic.rs"]
 mod synthetic;
+#[path = "link/whole.rs"]
+mod whole;
 
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::got::{Entry, Got, Symbol};
 use aarch64_reloc::link::{Failure, Input, Options, Plan, Request, Storage, each, measure};
+use aarch64_reloc::veneer::{Cell, Island};
 use aarch64_reloc::{Addr, Reloc, Section};
 use common::appliers::Applier;
 use common::{MIX, Order, REAL, Share, TEXT, batch, holds};
@@ -27,6 +30,9 @@ type Workload = (&'static str, usize, fn(usize));
 
 const COUNT: usize = 50_000;
 
+/// Relocations in Debian's libcrypto.a, about.
+const LIBCRYPTO: usize = 120_000;
+
 const WORKLOADS: &[Workload] = &[
     ("patch_all/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::patch_all(fixups)))),
     ("patch_all/real", COUNT, |count| apply(REAL, count, |_, fixups| Some(Applier::patch_all(fixups)))),
@@ -42,8 +48,11 @@ const WORKLOADS: &[Workload] = &[
     ("arena/fragmented/10000", COUNT, |count| alloc_free(arena::fragmented(10_000), count)),
     ("link/one", COUNT, |count| link(count, 1)),
     ("link/500", COUNT, |count| link(count, 500)),
+    ("link/libcrypto", LIBCRYPTO, link_libcrypto),
     ("slot_for/1000", COUNT, |count| slots(1_000, count)),
-    ("slot_for/100000", COUNT, |count| slots(100_000, count)),
+    ("slot_for/100000", 2 * COUNT, |count| slots(100_000, count)),
+    ("slot_for/new", COUNT, new_slots),
+    ("veneer_for/1000", COUNT, |count| veneers(1_000, count)),
     ("floor/records-read/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::reads(fixups)))),
     ("floor/places-touched/mix", COUNT, |count| apply(MIX, count, |_, fixups| Some(Applier::touches(fixups)))),
     ("peer/JITLink/mix", COUNT, |count| apply(MIX, count, Applier::jitlink)),
@@ -81,17 +90,50 @@ fn alloc_free(mut arena: arena::Arena<Vec<arena::Block>>, count: usize) {
     assert_eq!(arena.free_bytes(), free);
 }
 
-/// The slot of a symbol that has one.
-fn slots(symbols: u64, count: usize) {
-    let mut got = Got::new(vec![Entry::default(); symbols as usize], TEXT).unwrap();
-    let symbol = |index: u64| Symbol::new((index % symbols).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    (0..symbols).for_each(|index| _ = got.slot_for(symbol(index), TEXT).unwrap());
+/// Numbers spread over 64 bits, multiples of four, in an order that is not theirs.
+fn numbers(count: u64) -> Vec<u64> {
+    (0..count).map(|index| (index * 7919 % count).wrapping_mul(0x9e37_79b9_7f4a_7c15) << 2).collect()
+}
+
+/// The slots of symbols that have none yet.
+fn new_slots(count: usize) {
+    let (symbols, mut got) = (numbers(count as u64), Got::new(vec![Entry::default(); count], TEXT).unwrap());
     counted(&mut || {
-        for index in 0..count as u64 {
-            black_box(got.slot_for(black_box(symbol(index * 7919)), TEXT).unwrap());
+        for &symbol in black_box(&symbols) {
+            black_box(got.slot_for(Symbol::new(symbol), TEXT).unwrap());
         }
     });
-    assert_eq!(got.len() as u64, symbols);
+    assert_eq!(got.len(), count);
+}
+
+/// The slot of a symbol that has one.
+fn slots(symbols: u64, count: usize) {
+    let (symbols, mut got) = (numbers(symbols), Got::new(vec![Entry::default(); symbols as usize], TEXT).unwrap());
+    symbols.iter().for_each(|&symbol| _ = got.slot_for(Symbol::new(symbol), TEXT).unwrap());
+    counted(&mut || {
+        for _ in 0..count / symbols.len() {
+            for &symbol in black_box(&symbols) {
+                black_box(got.slot_for(Symbol::new(symbol), TEXT).unwrap());
+            }
+        }
+    });
+    assert_eq!(got.len(), symbols.len());
+}
+
+/// The veneer to a function that has one.
+fn veneers(functions: u64, count: usize) {
+    let mut island = Island::new(vec![Cell::default(); 2 * functions as usize], TEXT).unwrap();
+    let functions = numbers(functions);
+    functions.iter().for_each(|&function| _ = island.veneer_for(Addr::new(function)).unwrap());
+    let used = island.len();
+    counted(&mut || {
+        for _ in 0..count / functions.len() {
+            for &function in black_box(&functions) {
+                black_box(island.veneer_for(Addr::new(function)).unwrap());
+            }
+        }
+    });
+    assert_eq!(island.len(), used);
 }
 
 /// A whole object, from its bytes to the image.
@@ -122,6 +164,15 @@ fn link(relocations: usize, sections: usize) {
         linked = plan.summary().relocations;
     });
     assert_eq!(linked, relocations);
+}
+
+/// A whole archive, from its bytes to the image, where there is one.
+fn link_libcrypto(relocations: usize) {
+    let Some(path) = whole::libcrypto() else { return };
+    let bytes = std::fs::read(path).unwrap();
+    let mut linked = 0;
+    counted(&mut || linked = whole::link_archive(black_box(&bytes)).relocations);
+    assert!(linked.abs_diff(relocations) < relocations / 10, "{linked} relocations");
 }
 
 fn main() {

@@ -19,8 +19,8 @@ count() {
 failed=0
 while read -r name units; do
     total=$(count "$name")
-    # A peer may not be installed.
-    [ -n "$total" ] && [ "$total" = 0 ] && [[ $name == peer/* ]] && continue
+    # A peer or an archive may not be installed.
+    [ -n "$total" ] && [ "$total" = 0 ] && [[ $name == peer/* || $name == link/libcrypto ]] && continue
     [ "${total:-0}" -gt 0 ] || { echo "$name: nothing was counted" >&2; exit 1; }
     each=$(awk "BEGIN { printf \"%.1f\", $total / $units }")
     printf '%-32s %8s\n' "$name" "$each" | tee -a "$out/record"

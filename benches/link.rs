@@ -8,50 +8,16 @@
 mod peers;
 #[path = "link/synthetic.rs"]
 mod synthetic;
+#[path = "link/whole.rs"]
+mod whole;
 
-use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
-use aarch64_reloc::formats::select::{Outside, Selection, Take};
-use aarch64_reloc::link::{Failure, Input, Options, Plan, Policy, Request, Storage, Summary, Tls, each, measure};
-use aarch64_reloc::patch::Section;
+use aarch64_reloc::link::{Input, Summary};
 use peers::{Peers, processor_time};
-use std::path::PathBuf;
-
-/// The image of `inputs`, all of whose segments lie side by side, and its plan in numbers.
-fn link(inputs: &[Input<'_, Elf<'_>>], image: &mut Vec<Vec<u8>>) -> Summary {
-    let mut storage = Storage::new(measure(inputs, 0));
-    let mut next = Addr::new(0x40_0000);
-    let place = |request: &Request| {
-        let addr = next.align_up(request.align.max(1 << 16));
-        next = addr.plus(request.size as i64);
-        Ok::<_, ()>(addr)
-    };
-    let policy = Policy { resolvers: true, ..Policy::ALL };
-    let options = Options { policy, tls: Tls::Static { resolver: "none" }, ..Options::default() };
-    let resolve = &mut |_: &str| Some(Addr::new(0x40_0000));
-    let report = &mut |failure: &Failure<'_>| panic!("{failure}");
-    let plan = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
-    image.resize(plan.segments().len(), Vec::new());
-    let sections = plan.segments().iter().zip(image).map(|(segment, bytes)| {
-        bytes.resize(segment.size() as usize, 0);
-        Section::new(bytes, segment.addr())
-    });
-    plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();
-    plan.summary()
-}
+use whole::{libcrypto, link, link_archive};
 
 fn link_object(bytes: &[u8]) -> Summary {
     link(&[Input { name: "synthetic.o", object: Elf::parse(bytes).unwrap() }], &mut Vec::new())
-}
-
-fn link_archive(bytes: &[u8]) -> Summary {
-    let no_file = |file: Outside<'_>| Err(format!("{} is not read", file.path));
-    let mut selection = Selection::new(Elf::parse, no_file);
-    selection.archive("libcrypto.a", bytes, Take::Whole);
-    let objects = selection.finish().map_err(|failures| failures[0].to_string()).unwrap().objects;
-    let (names, objects): (Vec<_>, Vec<_>) = objects.into_iter().map(|chosen| (chosen.name, chosen.object)).unzip();
-    let inputs = names.iter().zip(objects).map(|(name, object)| Input { name, object });
-    link(&inputs.collect::<Vec<_>>(), &mut Vec::new())
 }
 
 /// Nanoseconds of processor time that `work` takes, the median of `times`.
@@ -140,17 +106,6 @@ fn main() {
         board.faster("libcrypto.a whole", "ld.lld", own, 5.0, lld);
     }
     assert!(board.missed.is_empty(), "missed: {:#?}", board.missed);
-}
-
-/// Debian's, for AArch64: `.ci/env` says where.
-fn libcrypto() -> Option<PathBuf> {
-    let arm64 = std::env::var_os("AARCH64_RELOC_ARM64");
-    let path = arm64.map(|arm64| PathBuf::from(arm64).join("usr/lib/aarch64-linux-gnu/libcrypto.a"));
-    let path = path.filter(|path| path.exists());
-    if path.is_none() {
-        println!("libcrypto.a: skipped, AARCH64_RELOC_ARM64 does not say where it is");
-    }
-    path
 }
 
 /// What is timed gives the same however often it is done, and all of it is direct or by the GOT.

@@ -1,120 +1,139 @@
-//! A slot for every symbol, and every symbol found again; the maps that would serve beside it, for the ratio.
+//! A slot for every symbol, and every symbol found again, in nanoseconds of the processor; the maps that would serve beside it,
+//! for the ratio. In test mode nothing is timed, but every result is compared.
+
+#[path = "common/time.rs"]
+mod time;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::got::{Entry, Got, Symbol};
-use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
 use heapless::index_map::FnvIndexMap;
 use std::hint::black_box;
+use time::{Contestant, Times};
 
 const BASE: Addr = Addr::new(0x42_0000);
 const FEW: usize = 1_000;
 const MANY: usize = 100_000;
+/// Symbols a turn, at least.
+const TURN: usize = 100_000;
 
 /// Symbols whose numbers are spread over 64 bits, in no order.
 fn symbols(count: usize) -> Vec<Symbol> {
-    (1..=count as u64).map(|i| Symbol::new(i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect()
+    (1..=count as u64).map(|i| Symbol::new(i.wrapping_mul(0xd6e8_feb8_6659_fd93))).collect()
 }
 
-fn got(count: usize) -> Got<Vec<Entry>> {
-    Got::new(vec![Entry::default(); count], BASE).unwrap()
+/// What stands beside the maps: the slots of all symbols, made where there are none; the sum of their addresses depends on each.
+trait Table {
+    const NAME: &'static str;
+
+    fn new(count: usize) -> Self;
+
+    fn slots(&mut self, symbols: &[Symbol]) -> u64;
 }
 
-/// Makes or finds the slots of all; the sum of their addresses depends on each.
-fn slots(got: &mut Got<Vec<Entry>>, symbols: &[Symbol]) -> u64 {
-    let slot = |&symbol: &Symbol| got.slot_for(symbol, BASE).unwrap().addr().get();
-    symbols.iter().map(slot).fold(0, u64::wrapping_add)
+impl Table for Got<Vec<Entry>> {
+    const NAME: &'static str = "Got";
+
+    fn new(count: usize) -> Self {
+        Self::new(vec![Entry::default(); count], BASE).unwrap()
+    }
+
+    fn slots(&mut self, symbols: &[Symbol]) -> u64 {
+        let slot = |&symbol: &Symbol| self.slot_for(symbol, BASE).unwrap().addr().get();
+        symbols.iter().map(slot).fold(0, u64::wrapping_add)
+    }
 }
 
-/// What `slots` must answer: the slots are consecutive.
+/// The slot of the number that a map keeps for a symbol.
+macro_rules! table {
+    ($name:literal, $map:ty, $new:expr) => {
+        impl Table for $map {
+            const NAME: &'static str = $name;
+
+            fn new(count: usize) -> Self {
+                $new(count)
+            }
+
+            fn slots(&mut self, symbols: &[Symbol]) -> u64 {
+                let slot = |symbol: &Symbol| {
+                    let next = self.len() as u64;
+                    BASE.get() + *self.entry(symbol.get()).or_insert(next) * 8
+                };
+                symbols.iter().map(slot).fold(0, u64::wrapping_add)
+            }
+        }
+    };
+}
+
+table!("std HashMap", std::collections::HashMap<u64, u64>, std::collections::HashMap::with_capacity);
+table!("hashbrown", hashbrown::HashMap<u64, u64>, hashbrown::HashMap::with_capacity);
+
+type Heapless = FnvIndexMap<u64, u64, 1024>;
+
+impl Table for Heapless {
+    const NAME: &'static str = "heapless";
+
+    fn new(_: usize) -> Self {
+        Self::new()
+    }
+
+    fn slots(&mut self, symbols: &[Symbol]) -> u64 {
+        let slot = |symbol: &Symbol| {
+            let next = self.len() as u64;
+            BASE.get() + *self.entry(symbol.get()).or_insert(next).unwrap() * 8
+        };
+        symbols.iter().map(slot).fold(0, u64::wrapping_add)
+    }
+}
+
+/// Makes the slots of all symbols in an empty table.
+fn make<'a, T: Table + 'a>(symbols: &'a [Symbol]) -> Contestant<'a> {
+    let count = symbols.len();
+    Contestant::timed(T::NAME, count, move || {
+        let mut table = T::new(count);
+        time::of(|| assert_eq!(table.slots(black_box(symbols)), sum(count)))
+    })
+}
+
+/// Finds the slots of all symbols.
+fn find<'a, T: Table + 'a>(symbols: &'a [Symbol]) -> Contestant<'a> {
+    let count = symbols.len();
+    let repeats = TURN.div_ceil(count);
+    let mut table = T::new(count);
+    table.slots(symbols);
+    Contestant::new(T::NAME, repeats * count, move || {
+        (0..repeats).for_each(|_| assert_eq!(table.slots(black_box(symbols)), sum(count)));
+    })
+}
+
+/// What the slots of `count` symbols add up to: they are consecutive.
 fn sum(count: usize) -> u64 {
     (0..count as u64).map(|index| BASE.get() + index * 8).sum()
 }
 
-fn of_got(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
-    let count = symbols.len();
-    group.bench_function(format!("Got/miss/{count}"), |bench| {
-        bench.iter_batched_ref(
-            || got(count),
-            |got| assert_eq!(slots(got, black_box(symbols)), sum(count)),
-            BatchSize::LargeInput,
-        );
-    });
-    group.bench_function(format!("Got/hit/{count}"), |bench| {
-        let mut got = got(count);
-        slots(&mut got, symbols);
-        bench.iter(|| assert_eq!(slots(&mut got, black_box(symbols)), sum(count)));
-    });
-}
-
-/// A map from symbols to indices, under its name.
-macro_rules! of_map {
-    ($function:ident, $name:literal, $map:ty) => {
-        fn $function(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
-            let count = symbols.len();
-            let indices = |map: &mut $map| {
-                let index = |&symbol: &Symbol| {
-                    let next = map.len() as u64;
-                    BASE.get() + *map.entry(symbol).or_insert(next) * 8
-                };
-                black_box(symbols).iter().map(index).fold(0, u64::wrapping_add)
-            };
-            group.bench_function(format!("{}/miss/{count}", $name), |bench| {
-                bench.iter_batched_ref(
-                    || <$map>::with_capacity(count),
-                    |map| assert_eq!(indices(map), sum(count)),
-                    BatchSize::LargeInput,
-                );
-            });
-            group.bench_function(format!("{}/hit/{count}", $name), |bench| {
-                let mut map = <$map>::with_capacity(count);
-                indices(&mut map);
-                bench.iter(|| assert_eq!(indices(&mut map), sum(count)));
-            });
-        }
-    };
-}
-
-of_map!(of_std, "std HashMap", std::collections::HashMap<Symbol, u64>);
-of_map!(of_hashbrown, "hashbrown", hashbrown::HashMap<Symbol, u64>);
-
-/// Beyond 65 536 entries it answers wrongly.
-fn of_heapless(group: &mut BenchmarkGroup<'_, WallTime>, symbols: &[Symbol]) {
-    type Map = FnvIndexMap<u64, u64, 1024>;
-    let count = symbols.len();
-    let indices = |map: &mut Map| {
-        let index = |&symbol: &Symbol| {
-            let next = map.len() as u64;
-            let index = map.entry(symbol.get()).or_insert(next).unwrap();
-            BASE.get() + *index * 8
-        };
-        black_box(symbols).iter().map(index).fold(0, u64::wrapping_add)
-    };
-    group.bench_function(format!("heapless FnvIndexMap/miss/{count}"), |bench| {
-        bench.iter_batched_ref(Map::new, |map| assert_eq!(indices(map), sum(count)), BatchSize::LargeInput);
-    });
-    group.bench_function(format!("heapless FnvIndexMap/hit/{count}"), |bench| {
-        let mut map = Map::new();
-        indices(&mut map);
-        bench.iter(|| assert_eq!(indices(&mut map), sum(count)));
-    });
-}
-
-fn benches(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("slot_for");
+fn main() {
+    let measure = std::env::args().any(|argument| argument == "--bench");
     for count in [FEW, MANY] {
         let symbols = symbols(count);
-        group.throughput(Throughput::Elements(count as u64));
-        of_got(&mut group, &symbols);
-        of_std(&mut group, &symbols);
-        of_hashbrown(&mut group, &symbols);
+        let mut made = vec![
+            make::<Got<Vec<Entry>>>(&symbols),
+            make::<hashbrown::HashMap<u64, u64>>(&symbols),
+            make::<std::collections::HashMap<u64, u64>>(&symbols),
+        ];
+        let mut found = vec![
+            find::<Got<Vec<Entry>>>(&symbols),
+            find::<hashbrown::HashMap<u64, u64>>(&symbols),
+            find::<std::collections::HashMap<u64, u64>>(&symbols),
+        ];
+        // Beyond 65 536 entries it answers wrongly.
         if count < 1 << 16 {
-            of_heapless(&mut group, &symbols);
+            made.push(make::<Heapless>(&symbols));
+            found.push(find::<Heapless>(&symbols));
+        }
+        let made = Times::of(if measure { 101 } else { 1 }, made);
+        let found = Times::of(if measure { 31 } else { 1 }, found);
+        if measure {
+            made.print(&format!("made, {count} symbols"));
+            found.print(&format!("found, {count} symbols"));
         }
     }
-    group.finish();
 }
-
-criterion_group!(all, benches);
-criterion_main!(all);

@@ -20,8 +20,8 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
 use aarch64_reloc::link::{
-    self, Binding, Definition, Failure, Input, Needs, Object, ObjectError, Pin, Plan, Policy, Refused, Relocation,
-    Request, Section, Storage, Symbol, Tls, measure,
+    self, Binding, Cursor, Definition, Failure, Input, Kind, Needs, Object, ObjectError, Pin, Plan, Policy, Refused,
+    Relocation, Request, Section, Storage, Symbol, Tls, measure,
 };
 use aarch64_reloc::patch::Endian;
 use options::Options;
@@ -198,6 +198,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().section(index)
     }
 
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        self.get().kind(index)
+    }
+
     fn symbol_count(&self) -> usize {
         self.get().symbol_count()
     }
@@ -210,6 +214,10 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().definition(index)
     }
 
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        self.get().is_named(index, name)
+    }
+
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.get().relocation(section, index)
     }
@@ -218,13 +226,13 @@ impl<'data> Object<'data> for AnyObject<'data> {
         self.get().relocation_name(section, index)
     }
 
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.get().for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.get().read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

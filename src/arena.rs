@@ -44,7 +44,7 @@ pub use zone::{Stretch, Taken, Zone};
 pub use zones::Zones;
 
 use crate::addr::Addr;
-use bins::Bins;
+use bins::{Bins, Carved, Want};
 use block::{Blocks, State};
 
 /// Hands out the pages of one range of addresses.
@@ -82,8 +82,8 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         let mut blocks = Blocks::new(storage);
         let mut bins = Bins::EMPTY;
         let all = Block { pages: page.count(len), state: State::Free, ..Block::EMPTY };
-        let whole = blocks.add(all).ok_or(blocks.exhausted())?;
-        bins.insert(&mut blocks, whole);
+        let whole = blocks.table().add(all).ok_or(blocks.exhausted())?;
+        bins.insert(blocks.table().blocks, whole);
         Ok(Self { blocks, bins, base, len, free: len, page })
     }
 
@@ -95,9 +95,10 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     /// [`ArenaError::Full`] if no free run is long enough; [`ArenaError::NoBlocks`] if the storage is. Nothing is changed.
     pub fn alloc(&mut self, prot: Prot, len: u64) -> Result<Segment, ArenaError> {
         let pages = self.page.count(len);
-        match self.bins.fit(&self.blocks, pages) {
-            Some(run) => self.carve(run, 0, pages, prot),
-            None => Err(ArenaError::Full { asked: len, free: self.free, largest: self.largest_free() }),
+        match self.bins.take(&mut self.blocks.table(), pages, State::Held(prot)) {
+            Ok(held) => Ok(self.hold(held, pages, prot)),
+            Err(Want::Block) => Err(self.blocks.exhausted()),
+            Err(Want::Run) => Err(ArenaError::Full { asked: len, free: self.free, largest: self.largest_free() }),
         }
     }
 
@@ -121,7 +122,8 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         if block.state != State::Free || block.pages - skip < pages {
             return Err(taken);
         }
-        self.carve(run, skip, pages, prot)
+        let held = self.bins.carve_at(&mut self.blocks.table(), run, skip, pages, State::Held(prot));
+        held.map(|held| self.hold(held, pages, prot)).ok_or(self.blocks.exhausted())
     }
 
     /// Gives `segment` back; its pages join the free runs beside it.
@@ -132,8 +134,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     /// [`ArenaError::Unknown`] if this arena holds no such segment. Nothing is changed.
     pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
         let run = self.find(segment)?;
-        self.blocks.edit(run, |b| b.state = State::Free);
-        self.bins.add(&mut self.blocks, run);
+        self.bins.add(&mut self.blocks.table(), run);
         self.free += segment.len();
         Ok(())
     }
@@ -150,7 +151,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
 
     /// Bytes of the longest free run: the longest segment that [`alloc`](Self::alloc) can still return.
     pub fn largest_free(&self) -> u64 {
-        self.bytes(self.bins.largest(&self.blocks))
+        self.bytes(self.bins.largest(self.blocks.all()))
     }
 
     /// The first address of the range.
@@ -169,37 +170,32 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         self.page
     }
 
-    fn carve(&mut self, run: u32, skip: u64, pages: u64, prot: Prot) -> Result<Segment, ArenaError> {
-        match self.bins.carve(&mut self.blocks, run, skip, pages) {
-            Some(held) => Ok(self.hold(held, prot)),
-            None => Err(self.blocks.exhausted()),
-        }
-    }
-
-    /// Hands out the run `run`, which is in no heap any more.
-    fn hold(&mut self, run: u32, prot: Prot) -> Segment {
-        self.blocks.edit(run, |b| b.state = State::Held(prot));
-        let block = self.blocks.get(run);
-        let segment = Segment { addr: self.address(block), len: self.bytes(block.pages), prot, block: run };
+    /// Hands out the `pages` pages of `held`.
+    #[inline]
+    fn hold(&mut self, held: Carved, pages: u64, prot: Prot) -> Segment {
+        let Carved { run, start } = held;
+        let segment = Segment { addr: self.address(start), len: self.bytes(pages), prot, block: run };
         self.free -= segment.len;
         segment
     }
 
     /// The block that records `segment`, if it is held.
+    #[inline]
     fn find(&self, segment: Segment) -> Result<u32, ArenaError> {
-        let found = self.segment(segment.block, self.blocks.get(segment.block));
+        let block = self.blocks.all().get(segment.block as usize);
+        let found = block.and_then(|block| self.segment(segment.block, block));
         let unknown = ArenaError::Unknown { addr: segment.addr(), len: segment.len() };
-        found.filter(|found| *found == segment).map(|found| found.block).ok_or(unknown)
+        if found == Some(segment) { Ok(segment.block) } else { Err(unknown) }
     }
 
     /// The segment that `block`, number `index`, records, if it is held.
     fn segment(&self, index: u32, block: &Block) -> Option<Segment> {
         let State::Held(prot) = block.state else { return None };
-        Some(Segment { addr: self.address(block), len: self.bytes(block.pages), prot, block: index })
+        Some(Segment { addr: self.address(block.start), len: self.bytes(block.pages), prot, block: index })
     }
 
-    fn address(&self, block: &Block) -> Addr {
-        Addr::new(self.base.get() + self.bytes(block.start))
+    fn address(&self, page: u64) -> Addr {
+        Addr::new(self.base.get() + self.bytes(page))
     }
 
     fn bytes(&self, pages: u64) -> u64 {

@@ -13,6 +13,7 @@ mod frames;
 pub mod image;
 #[cfg(feature = "object")]
 pub mod macho;
+mod records;
 #[cfg(feature = "object")]
 pub mod select;
 mod strings;

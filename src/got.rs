@@ -171,9 +171,18 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
     /// # Errors
     ///
     /// No slot, or no two side by side, are free.
+    #[inline]
     pub fn slot_for(&mut self, symbol: Symbol, content: impl Into<Content>) -> Result<Slot, Full> {
         let content = content.into();
-        match self.slots.claim(content.kind().of(symbol), |_| content.to_units()) {
+        match self.get(symbol, content.kind()) {
+            Some(slot) => Ok(slot),
+            None => self.make(content.kind().of(symbol), content.to_units()),
+        }
+    }
+
+    /// The slot of `key`, which has none yet.
+    fn make(&mut self, key: Key, units: Units) -> Result<Slot, Full> {
+        match self.slots.add(key, units) {
             Some(unit) => Ok(self.slot(unit)),
             None => Err(Full { capacity: self.capacity(), used: self.len() }),
         }
@@ -191,6 +200,7 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
     }
 
     /// The slot of `symbol` of this kind, if it has one.
+    #[inline]
     pub fn get(&self, symbol: Symbol, kind: Kind) -> Option<Slot> {
         self.slots.find(kind.of(symbol)).map(|unit| self.slot(unit))
     }

@@ -24,6 +24,7 @@ mod needs;
 mod object;
 mod order;
 mod parts;
+mod pending;
 mod place;
 mod plan;
 mod policy;
@@ -47,7 +48,8 @@ pub use indirect::Indirect;
 pub use isles::Isle;
 pub use needs::{Needs, measure};
 pub use object::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section,
+    Symbol,
 };
 pub(crate) use parts::FULL;
 pub use parts::Omitted;

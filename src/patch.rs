@@ -16,6 +16,8 @@ pub use error::PatchError;
 pub(crate) use error::Signed;
 pub use failures::Failures;
 pub use fixup::Fixup;
+#[cfg(feature = "link")]
+pub(crate) use quick::QUICK;
 pub use room::Room;
 
 use crate::addr::Addr;

@@ -1,11 +1,15 @@
 //! Arenas in the states that programs leave them in.
 
+#![allow(dead_code, reason = "each bench uses some of it")]
+
 use aarch64_reloc::addr::Addr;
 pub use aarch64_reloc::arena::{Arena, Block};
 use aarch64_reloc::arena::{PageSize, Prot, Segment};
 
 pub const BASE: Addr = Addr::new(0x7f00_0000_0000);
 pub const LEN: u64 = 1 << 40;
+pub const K4: PageSize = PageSize::K4;
+pub const PAGE: u64 = K4.bytes();
 
 /// Lengths without a pattern a predictor could learn: 1 to `most` pages.
 pub struct Lengths {
@@ -16,13 +20,13 @@ pub struct Lengths {
 impl Lengths {
     pub fn next(&mut self) -> u64 {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        ((self.seed >> 33) % self.most + 1) << 12
+        ((self.seed >> 33) % self.most + 1) * PAGE
     }
 }
 
 /// An arena with `live` segments in a row.
 pub fn filled(live: usize) -> (Arena<Vec<Block>>, Vec<Segment>) {
-    let mut arena = Arena::new(vec![Block::EMPTY; 2 * live + 16], BASE, LEN, PageSize::K4).unwrap();
+    let mut arena = Arena::new(vec![Block::EMPTY; 2 * live + 16], BASE, LEN, K4).unwrap();
     let mut lengths = Lengths { seed: 1, most: 64 };
     let segments = (0..live).map(|_| arena.alloc(Prot::ReadExec, lengths.next()).unwrap()).collect();
     (arena, segments)

@@ -3,8 +3,8 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{
-    Binding, Content, Definition, Indirect, Input, Kind, Located, Object, ObjectError, Plan, Relocation, Section,
-    Symbol,
+    Binding, Content, Cursor, Definition, Indirect, Input, Kind, Located, Object, ObjectError, Plan, Relocation,
+    Section, Symbol,
 };
 use aarch64_reloc::patch::Endian;
 use aarch64_reloc::reloc::Reloc;
@@ -133,13 +133,13 @@ impl<'data> Object<'data> for Start<'data> {
         self.object.relocation_name(section, index)
     }
 
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.object.for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.object.read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -1,20 +1,22 @@
 //! The free runs by length.
 //!
-//! Lengths fall into classes as numbers into a float with three bits of fraction: up to 15 pages each length has its own,
-//! above that a class is at most an eighth wide. A bitmap says which classes have runs. The runs of a class form a pairing
-//! heap, longest at the root, so that the root answers both "does any run of this class fit" and "which is the longest
-//! run of all"; in a class of one length it is a plain stack.
+//! Lengths fall into classes as numbers into a float with three bits of fraction: up to 16 pages each length has its own,
+//! above that a class is at most an eighth wide. A class ends with a round length, so that a range of one loses much before
+//! it leaves its class. A bitmap says which classes have runs. The runs of a class form a pairing heap, longest at the
+//! root, so that the root answers both "does any run of this class fit" and "which is the longest run of all"; in a class
+//! of one length it is a plain stack.
 //!
 //! ```text
 //! class      ... 14   15   16      17      18  ...
-//! pages      ... 14   15   16-17   18-19   20-21
+//! pages      ... 15   16   17-18   19-20   21-22
 //!                 |         |
-//!                14        17            root: the longest
+//!                15        18            root: the longest
 //!                 |       /  \
-//!                14      16   17         child, its next, ...
+//!                15      17   18         child, its next, ...
 //! ```
 
-use super::block::{Block, Blocks, NONE, State};
+use super::Zone;
+use super::block::{Block, NONE, State, Table, edit, get};
 
 const FRACTION: u32 = 3;
 
@@ -25,14 +27,9 @@ const WORDS: usize = CLASSES.div_ceil(64);
 
 #[inline(always)]
 const fn class(pages: u64) -> usize {
-    let shift = (pages | 1).ilog2().saturating_sub(FRACTION);
-    ((shift as usize) << FRACTION) + (pages >> shift) as usize
-}
-
-/// Whether runs of `long` pages and of `short`, which are no more, are of one class.
-const fn is_one_class(long: u64, short: u64) -> bool {
-    let shift = (long | 1).ilog2().saturating_sub(FRACTION);
-    long >> shift == short >> shift
+    let last = pages.wrapping_sub(1);
+    let shift = (last | 1 << FRACTION).ilog2() - FRACTION;
+    ((shift as usize) << FRACTION) + (last >> shift) as usize
 }
 
 #[derive(Debug)]
@@ -49,120 +46,151 @@ impl Bins {
     pub(super) const EMPTY: Self = Self { roots: [NONE; CLASSES], used: [0; WORDS], words: 0 };
 
     /// A free run of at least `pages` pages, not zero, if there is one; from the narrowest class whose longest run fits.
-    pub(super) fn fit<T: Storage>(&self, blocks: &Blocks<T>, pages: u64) -> Option<u32> {
-        let class = class(pages);
-        let own = self.root(class);
-        if blocks.get(own).pages >= pages { Some(own) } else { self.first_used(class + 1).map(|c| self.root(c)) }
+    #[inline]
+    pub(super) fn fit(&self, blocks: &[Block], pages: u64) -> Option<u32> {
+        let own = class(pages);
+        let first = self.first_used(own)?;
+        let root = self.root(first);
+        if first != own || get(blocks, root).pages >= pages {
+            return Some(root);
+        }
+        self.first_used(own + 1).map(|class| self.root(class))
     }
 
     /// Pages of the longest free run.
-    pub(super) fn largest<T: Storage>(&self, blocks: &Blocks<T>) -> u64 {
+    pub(super) fn largest(&self, blocks: &[Block]) -> u64 {
         let words = self.used.iter().enumerate().rev();
         let last = words.filter_map(|(i, word)| Some(i * 64 + word.checked_ilog2()? as usize)).next();
-        last.map_or(0, |class| blocks.get(self.root(class)).pages)
+        last.map_or(0, |class| get(blocks, self.root(class)).pages)
     }
 
-    /// Adds the free run `run`, which is in no heap.
-    pub(super) fn insert<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
-        let class = class(blocks.get(run).pages);
-        blocks.edit(run, |b| (b.child, b.next, b.prev) = (NONE, NONE, NONE));
-        let root = self.root(class);
-        let top = if root == NONE { run } else { meld(blocks, run, root) };
-        if top != root {
-            self.set_root(class, top);
+    /// Adds `run`, which is in no heap and free from now on.
+    pub(super) fn insert(&mut self, blocks: &mut [Block], run: u32) {
+        let class = class(get(blocks, run).pages);
+        edit(blocks, run, |b| {
+            (b.state, b.class, b.child, b.next, b.prev) = (State::Free, class as u16, NONE, NONE, NONE);
+        });
+        let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) else { return };
+        if *root != NONE {
+            *root = meld(blocks, run, *root);
+            return;
         }
+        *root = run;
+        *word |= 1 << (class % 64);
+        self.words |= 1 << (class / 64);
     }
 
-    /// Takes `run` out of its heap. Its children take its place, which keeps the order: none is longer than it.
-    pub(super) fn remove<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
-        let Block { pages, child, next, prev, .. } = *blocks.get(run);
+    /// Takes `run`, whose length has changed, out of its heap and into that of its class.
+    fn reinsert(&mut self, blocks: &mut [Block], run: u32) {
+        self.remove(blocks, run);
+        self.insert(blocks, run);
+    }
+
+    /// Takes `run` out of its heap. Its children take its place, which keeps the order: none was longer than it.
+    pub(super) fn remove(&mut self, blocks: &mut [Block], run: u32) {
+        let &Block { child, next, prev, class, .. } = get(blocks, run);
         let (mut after, mut before) = (next, prev);
         let mut heir = NONE;
         if child != NONE {
             heir = meld_siblings(blocks, child);
-            blocks.edit(heir, |b| (b.next, b.prev) = (next, prev));
+            edit(blocks, heir, |b| (b.next, b.prev) = (next, prev));
             (after, before) = (heir, heir);
         }
         if prev == NONE {
             // A root has no siblings.
-            return self.set_root(class(pages), heir);
+            return self.succeed(class.into(), heir);
         }
-        blocks.edit(next, |b| b.prev = before);
-        let is_first = blocks.get(prev).child == run;
-        blocks.edit(prev, |b| *(if is_first { &mut b.child } else { &mut b.next }) = after);
+        edit(blocks, next, |b| b.prev = before);
+        let is_first = get(blocks, prev).child == run;
+        edit(blocks, prev, |b| *(if is_first { &mut b.child } else { &mut b.next }) = after);
     }
 
-    /// Cuts `pages` pages, `skip` pages into the free `run`, out of it; what is left below and above stays free. `None`, and
-    /// nothing is changed, if there are too few blocks.
-    pub(super) fn carve<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32, skip: u64, pages: u64) -> Option<u32> {
-        let Block { pages: all, child, .. } = *blocks.get(run);
+    /// Takes `pages` pages, not zero, of the lower end of a run that fits, as `state`.
+    #[inline]
+    pub(super) fn take(&mut self, table: &mut Table<'_>, pages: u64, state: State) -> Result<Carved, Want> {
+        let run = self.fit(table.blocks, pages).ok_or(Want::Run)?;
+        self.carve(table, run, pages, state).ok_or(Want::Block)
+    }
+
+    /// Cuts the lowest `pages` pages of the free `run` out of it as `state`; what is left above stays free. `None`, and nothing
+    /// is changed, if there are too few blocks.
+    #[inline]
+    pub(super) fn carve(&mut self, table: &mut Table<'_>, run: u32, pages: u64, state: State) -> Option<Carved> {
+        let &Block { start, pages: all, child, class: before, .. } = table.blocks.get(run as usize)?;
+        if all == pages {
+            self.remove(table.blocks, run);
+            edit(table.blocks, run, |b| b.state = state);
+            return Some(Carved { run, start });
+        }
+        let carved = table.split_below(run, pages, state)?;
+        // A run without children may become shorter where it is in its heap.
+        if child != NONE || class(all - pages) != usize::from(before) {
+            self.reinsert(table.blocks, run);
+        }
+        Some(Carved { run: carved, start })
+    }
+
+    /// The same, `skip` pages into the run; what is left below stays free too.
+    pub(super) fn carve_at(
+        &mut self,
+        table: &mut Table<'_>,
+        run: u32,
+        skip: u64,
+        pages: u64,
+        state: State,
+    ) -> Option<Carved> {
+        let &Block { start, pages: all, .. } = get(table.blocks, run);
+        if skip == 0 {
+            return self.carve(table, run, pages, state);
+        }
         let rest = all - skip - pages;
-        if blocks.unused() < usize::from(skip > 0) + usize::from(rest > 0) {
+        if table.unused() < 1 + usize::from(rest > 0) {
             return None;
         }
-        if skip == 0 && rest > 0 {
-            // A run without children may become shorter where it is in its heap.
-            let stays = child == NONE && is_one_class(all, rest);
-            if !stays {
-                self.remove(blocks, run);
-            }
-            let carved = blocks.split_below(run, pages);
-            if !stays {
-                self.insert(blocks, run);
-            }
-            return Some(carved);
-        }
-        self.remove(blocks, run);
-        let mut carved = run;
-        if skip > 0 {
-            carved = blocks.split(run, skip);
-            self.insert(blocks, run);
-        }
+        self.remove(table.blocks, run);
+        let carved = table.split(run, skip);
+        self.insert(table.blocks, run);
         if rest > 0 {
-            let upper = blocks.split(carved, pages);
-            self.insert(blocks, upper);
+            let upper = table.split(carved, pages);
+            self.insert(table.blocks, upper);
         }
-        Some(carved)
+        edit(table.blocks, carved, |b| b.state = state);
+        Some(Carved { run: carved, start: start + skip })
     }
 
-    /// Joins `run`, free and in no heap, with the free runs beside it of the same zone, and adds the whole.
-    pub(super) fn add<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) {
-        let Block { pages, below, above, .. } = *blocks.get(run);
-        let (is_below, is_above) = (joins(blocks, run, below), joins(blocks, run, above));
-        if is_below == is_above {
-            let run = self.join(blocks, run);
-            return self.insert(blocks, run);
-        }
-        let whole = if is_below { below } else { above };
+    /// Joins `run`, in no heap, with the free runs beside it of the same zone, and adds the whole.
+    #[inline]
+    pub(super) fn add(&mut self, table: &mut Table<'_>, run: u32) {
+        let Some(&Block { below, above, zone, .. }) = table.blocks.get(run as usize) else { return };
+        let whole = match (joins(table.blocks, below, zone), joins(table.blocks, above, zone)) {
+            (false, true) => table.join_below(above, run),
+            (true, false) => table.join_above(below, run),
+            (false, false) => return self.insert(table.blocks, run),
+            (true, true) => {
+                self.remove(table.blocks, above);
+                table.join_above(below, run);
+                table.join_above(below, above)
+            }
+        };
         // The longest may become longer where it is in its heap.
-        let Block { pages: before, prev, .. } = *blocks.get(whole);
-        let stays = prev == NONE && is_one_class(before + pages, before);
-        if !stays {
-            self.remove(blocks, whole);
-        }
-        if is_below {
-            blocks.join_above(below);
-        } else {
-            blocks.join_below(above);
-        }
-        if !stays {
-            self.insert(blocks, whole);
+        let Some(&Block { pages, prev, class: before, .. }) = table.blocks.get(whole as usize) else { return };
+        if prev != NONE || class(pages) != usize::from(before) {
+            self.reinsert(table.blocks, whole);
         }
     }
 
-    /// Joins `run`, free and in no heap, with the free runs beside it of the same zone: the whole, in no heap either.
-    pub(super) fn join<T: Storage>(&mut self, blocks: &mut Blocks<T>, run: u32) -> u32 {
-        let Block { below, above, .. } = *blocks.get(run);
-        if joins(blocks, run, above) {
-            self.remove(blocks, above);
-            blocks.join_above(run);
+    /// Joins `run`, in no heap, with the free runs beside it of the same zone: the whole, in no heap either.
+    pub(super) fn join(&mut self, table: &mut Table<'_>, run: u32) -> u32 {
+        let &Block { below, above, zone, .. } = get(table.blocks, run);
+        if joins(table.blocks, above, zone) {
+            self.remove(table.blocks, above);
+            table.join_above(run, above);
         }
-        if !joins(blocks, run, below) {
+        if !joins(table.blocks, below, zone) {
             return run;
         }
-        self.remove(blocks, below);
-        blocks.join_above(below);
-        below
+        self.remove(table.blocks, below);
+        table.join_above(below, run)
     }
 
     /// The first class from `from` on that has runs.
@@ -183,61 +211,73 @@ impl Bins {
         self.roots.get(class).copied().unwrap_or(NONE)
     }
 
-    #[inline(always)]
-    fn set_root(&mut self, class: usize, run: u32) {
-        if let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) {
-            *root = run;
-            let bit = 1 << (class % 64);
-            *word = if run == NONE { *word & !bit } else { *word | bit };
-            let bit = 1 << (class / 64);
-            self.words = if *word == 0 { self.words & !bit } else { self.words | bit };
+    /// Makes `heir`, or none, the root of `class`, which has had one.
+    #[inline]
+    fn succeed(&mut self, class: usize, heir: u32) {
+        let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) else { return };
+        *root = heir;
+        if heir == NONE {
+            *word &= !(1 << (class % 64));
+            self.words &= !(u32::from(*word == 0) << (class / 64));
         }
     }
 }
 
-/// Whether `other` is a free run of the zone of `run`.
-fn joins<T: Storage>(blocks: &Blocks<T>, run: u32, other: u32) -> bool {
-    let (run, other) = (blocks.get(run), blocks.get(other));
-    other.state == State::Free && other.zone == run.zone
+/// What there is none of.
+pub(super) enum Want {
+    /// A free run that is long enough.
+    Run,
+    /// A block to record another run in.
+    Block,
+}
+
+/// A run that was cut out of a free one, and its first page.
+pub(super) struct Carved {
+    pub(super) run: u32,
+    pub(super) start: u64,
+}
+
+/// Whether the run `other` is free, and of `zone`.
+#[inline]
+fn joins(blocks: &[Block], other: u32, zone: Option<Zone>) -> bool {
+    // As numbers, which is one comparison.
+    let number = |zone: Option<Zone>| zone.map_or(Zone::ALL.len() as u8, |zone| zone as u8);
+    blocks.get(other as usize).is_some_and(|b| b.state == State::Free && number(b.zone) == number(zone))
 }
 
 /// One heap of two, given by their roots. Of equals `a` stays on top: what was freed last is taken first.
-fn meld<T: Storage>(blocks: &mut Blocks<T>, a: u32, b: u32) -> u32 {
+fn meld(blocks: &mut [Block], a: u32, b: u32) -> u32 {
     if a == NONE || b == NONE {
         return a.min(b);
     }
-    let (top, sub) = if blocks.get(a).pages >= blocks.get(b).pages { (a, b) } else { (b, a) };
-    let child = blocks.get(top).child;
-    blocks.edit(child, |c| c.prev = sub);
-    blocks.edit(sub, |s| (s.next, s.prev) = (child, top));
-    blocks.edit(top, |t| (t.child, t.next, t.prev) = (sub, NONE, NONE));
+    let (top, sub) = if get(blocks, a).pages >= get(blocks, b).pages { (a, b) } else { (b, a) };
+    let child = get(blocks, top).child;
+    edit(blocks, child, |c| c.prev = sub);
+    edit(blocks, sub, |s| (s.next, s.prev) = (child, top));
+    edit(blocks, top, |t| (t.child, t.next, t.prev) = (sub, NONE, NONE));
     top
 }
 
 /// One heap of the siblings from `first` on: by pairs left to right, then together right to left, which is what makes the
 /// heap logarithmic.
-fn meld_siblings<T: Storage>(blocks: &mut Blocks<T>, first: u32) -> u32 {
+#[inline(never)]
+fn meld_siblings(blocks: &mut [Block], first: u32) -> u32 {
     let (mut rest, mut pairs) = (first, NONE);
     while rest != NONE {
-        let second = blocks.get(rest).next;
-        let third = blocks.get(second).next;
+        let second = get(blocks, rest).next;
+        let third = get(blocks, second).next;
         let pair = meld(blocks, rest, second);
-        blocks.edit(pair, |b| b.next = pairs);
+        edit(blocks, pair, |b| b.next = pairs);
         (rest, pairs) = (third, pair);
     }
     let mut heap = NONE;
     while pairs != NONE {
-        let next = blocks.get(pairs).next;
+        let next = get(blocks, pairs).next;
         heap = meld(blocks, heap, pairs);
         pairs = next;
     }
     heap
 }
-
-/// What [`Blocks`] wants of the caller's storage.
-pub(super) trait Storage: AsRef<[Block]> + AsMut<[Block]> {}
-
-impl<T: AsRef<[Block]> + AsMut<[Block]>> Storage for T {}
 
 #[cfg(test)]
 mod tests {
@@ -245,6 +285,7 @@ mod tests {
 
     use std::vec::Vec;
 
+    use super::super::block::Blocks;
     use super::*;
 
     const RUNS: usize = 64;
@@ -271,7 +312,7 @@ mod tests {
             // The first length of the next class is at most an eighth longer.
             assert!(class(pages + pages.div_ceil(8)) > last, "{pages}");
         }
-        assert!(last < CLASSES && class(15) != class(14) && class(16) == class(17));
+        assert!(last < CLASSES && class(16) != class(15) && class(17) == class(18));
     }
 
     /// Runs come and go in every order; half of them share one class, the others have theirs nearly alone.
@@ -282,15 +323,15 @@ mod tests {
             let mut bins = Bins::EMPTY;
             for i in 0..RUNS as u64 {
                 let pages = if i % 2 == 0 { 1024 + i } else { 16 * i };
-                blocks.add(Block { pages, state: State::Free, ..Block::EMPTY });
+                blocks.table().add(Block { pages, state: State::Free, ..Block::EMPTY });
             }
             let mut inside = [false; RUNS];
             for (run, ask) in steps {
                 let run = usize::from(run) % RUNS;
                 if inside[run] {
-                    bins.remove(&mut blocks, run as u32);
+                    bins.remove(blocks.table().blocks, run as u32);
                 } else {
-                    bins.insert(&mut blocks, run as u32);
+                    bins.insert(blocks.table().blocks, run as u32);
                 }
                 inside[run] = !inside[run];
 
@@ -298,9 +339,9 @@ mod tests {
                 let lengths = || (0..RUNS).filter(|&run| inside[run]).map(|run| pages(&run));
                 let roots = (0..CLASSES).map(|class| bins.root(class)).filter(|&root| root != NONE);
                 assert_eq!(roots.map(|root| check(&blocks, root)).sum::<usize>(), lengths().count());
-                assert_eq!(bins.largest(&blocks), lengths().max().unwrap_or(0));
+                assert_eq!(bins.largest(blocks.all()), lengths().max().unwrap_or(0));
                 let asked = 8 * u64::from(ask) + 1;
-                let fit = bins.fit(&blocks, asked).map(|run| run as usize);
+                let fit = bins.fit(blocks.all(), asked).map(|run| run as usize);
                 assert_eq!(fit.is_some(), lengths().any(|pages| pages >= asked));
                 assert!(fit.is_none_or(|run| inside[run] && pages(&run) >= asked));
             }

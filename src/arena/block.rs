@@ -5,6 +5,9 @@ use super::{ArenaError, Prot, Zone};
 /// No block. Reading it gives [`Block::EMPTY`] and editing it does nothing, so the end of a list is no special case.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Blocks that a `u32` can name beside [`NONE`]. Those beyond are never used.
+const LIMIT: usize = NONE as usize;
+
 /// The record of one run of pages in an [`Arena`](super::Arena): the unit of its storage, opaque to the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
@@ -21,6 +24,8 @@ pub struct Block {
     pub(super) next: u32,
     /// and the sibling before it, or its parent.
     pub(super) prev: u32,
+    /// The class of a free run.
+    pub(super) class: u16,
     pub(super) state: State,
     /// Whose pages these are; nobody's yet, of [`Zones`](super::Zones), and always in a plain arena.
     pub(super) zone: Option<Zone>,
@@ -45,6 +50,7 @@ impl Block {
         child: NONE,
         next: NONE,
         prev: NONE,
+        class: 0,
         state: State::Spare,
         zone: None,
     };
@@ -60,6 +66,12 @@ impl Default for Block {
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
     storage: T,
+    marks: Marks,
+}
+
+/// What is known of the blocks beside them.
+#[derive(Debug)]
+pub(super) struct Marks {
     /// Blocks from here on were never used, so no pass over the storage is needed at the start.
     fresh: u32,
     /// Used once and given back, linked by `above`.
@@ -71,46 +83,82 @@ pub(super) struct Blocks<T> {
 
 impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     pub(super) fn new(storage: T) -> Self {
-        Self { storage, fresh: 0, spare: NONE, spares: 0, lowest: 0 }
+        Self { storage, marks: Marks { fresh: 0, spare: NONE, spares: 0, lowest: NONE } }
+    }
+
+    /// The same to be changed, whatever the storage.
+    #[inline]
+    pub(super) fn table(&mut self) -> Table<'_> {
+        let blocks = self.storage.as_mut();
+        let limit = blocks.len().min(LIMIT);
+        Table { blocks: blocks.get_mut(..limit).unwrap_or_default(), marks: &mut self.marks }
+    }
+
+    pub(super) fn all(&self) -> &[Block] {
+        let blocks = self.storage.as_ref();
+        blocks.get(..LIMIT).unwrap_or(blocks)
     }
 
     #[inline]
     pub(super) fn get(&self, index: u32) -> &Block {
-        self.storage.as_ref().get(index as usize).unwrap_or(&Block::EMPTY)
-    }
-
-    #[inline]
-    pub(super) fn edit(&mut self, index: u32, change: impl FnOnce(&mut Block)) {
-        if let Some(block) = self.storage.as_mut().get_mut(index as usize) {
-            change(block);
-        }
-    }
-
-    /// Blocks still to be had, `NONE` being the number of none.
-    pub(super) fn unused(&self) -> usize {
-        let total = self.storage.as_ref().len().min(NONE as usize);
-        total.saturating_sub(self.fresh as usize) + self.spares as usize
+        get(self.all(), index)
     }
 
     pub(super) fn exhausted(&self) -> ArenaError {
         ArenaError::NoBlocks { blocks: self.storage.as_ref().len() }
     }
 
-    /// Records `block` and returns its number.
-    pub(super) fn add(&mut self, block: Block) -> Option<u32> {
-        if self.unused() == 0 {
-            return None;
+    /// All runs, numbered, in address order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
+        let index = |index| Some(index).filter(|&index| index != NONE);
+        core::iter::successors(index(self.marks.lowest), move |&run| index(self.get(run).above))
+            .map(|run| (run, self.get(run)))
+    }
+}
+
+#[inline]
+pub(super) fn get(blocks: &[Block], index: u32) -> &Block {
+    blocks.get(index as usize).unwrap_or(&Block::EMPTY)
+}
+
+#[inline]
+pub(super) fn edit(blocks: &mut [Block], index: u32, change: impl FnOnce(&mut Block)) {
+    if let Some(block) = blocks.get_mut(index as usize) {
+        change(block);
+    }
+}
+
+/// A table of runs to be changed.
+pub(super) struct Table<'s> {
+    pub(super) blocks: &'s mut [Block],
+    marks: &'s mut Marks,
+}
+
+impl Table<'_> {
+    /// Blocks still to be had.
+    pub(super) fn unused(&self) -> usize {
+        self.blocks.len().saturating_sub(self.marks.fresh as usize) + self.marks.spares as usize
+    }
+
+    /// The number of a block in no use.
+    #[inline]
+    fn take(&mut self) -> Option<u32> {
+        let Marks { fresh, spare, spares, .. } = self.marks;
+        if let Some(block) = self.blocks.get(*spare as usize) {
+            *spares -= 1;
+            return Some(core::mem::replace(spare, block.above));
         }
-        let index = if self.spare == NONE {
-            self.fresh += 1;
-            self.fresh - 1
-        } else {
-            let first = self.spare;
-            self.spare = self.get(first).above;
-            self.spares -= 1;
-            first
-        };
-        self.edit(index, |b| *b = block);
+        let index = *fresh;
+        self.blocks.get(index as usize)?;
+        *fresh += 1;
+        Some(index)
+    }
+
+    /// Records `block` as the lowest run and returns its number.
+    pub(super) fn add(&mut self, block: Block) -> Option<u32> {
+        let index = self.take()?;
+        edit(self.blocks, index, |b| *b = block);
+        self.marks.lowest = index;
         Some(index)
     }
 
@@ -118,7 +166,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     ///
     /// The caller has checked [`unused`](Self::unused).
     pub(super) fn split(&mut self, index: u32, pages: u64) -> u32 {
-        let Block { start, pages: all, above, zone, .. } = *self.get(index);
+        let Block { start, pages: all, above, zone, .. } = *get(self.blocks, index);
         let upper = Block {
             start: start + pages,
             pages: all - pages,
@@ -128,61 +176,63 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
             zone,
             ..Block::EMPTY
         };
-        let Some(cut) = self.add(upper) else { return NONE };
-        self.edit(index, |b| (b.pages, b.above) = (pages, cut));
-        self.edit(above, |b| b.below = cut);
+        let Some(cut) = self.take() else { return NONE };
+        edit(self.blocks, cut, |b| *b = upper);
+        edit(self.blocks, index, |b| (b.pages, b.above) = (pages, cut));
+        edit(self.blocks, above, |b| b.below = cut);
         cut
     }
 
-    /// The same, but it is the lower part, of `pages` pages, that is new, and is returned; the other stays where it is in its
-    /// heap.
-    pub(super) fn split_below(&mut self, index: u32, pages: u64) -> u32 {
-        let Block { start, below, zone, .. } = *self.get(index);
-        let lower = Block { start, pages, below, above: index, state: State::Free, zone, ..Block::EMPTY };
-        let Some(cut) = self.add(lower) else { return NONE };
-        self.edit(index, |b| (b.start, b.pages, b.below) = (b.start + pages, b.pages - pages, cut));
-        self.set_above(below, index, cut);
-        cut
+    /// Cuts the lowest `pages` pages off the run `index` as `state`; the rest stays where it is in its heap. Returns the number
+    /// of the new run.
+    #[inline]
+    pub(super) fn split_below(&mut self, index: u32, pages: u64, state: State) -> Option<u32> {
+        let cut = self.take()?;
+        let run = self.blocks.get_mut(index as usize)?;
+        let Block { start, below, zone, .. } = *run;
+        (run.start, run.pages, run.below) = (start + pages, run.pages - pages, cut);
+        // Its heap links are set when it comes into a heap.
+        edit(self.blocks, cut, |b| {
+            (b.start, b.pages, b.below, b.above, b.state, b.zone) = (start, pages, below, index, state, zone);
+        });
+        self.set_above(below, cut);
+        Some(cut)
     }
 
-    /// Lengthens the run `index` by the run above it, whose block becomes spare.
-    pub(super) fn join_above(&mut self, index: u32) {
-        let gone = self.get(index).above;
-        let Block { pages, above, .. } = *self.get(gone);
-        self.edit(index, |b| (b.pages, b.above) = (b.pages + pages, above));
-        self.edit(above, |b| b.below = index);
+    /// Lengthens the run `index` by `gone`, the run above it, whose block becomes spare.
+    #[inline]
+    pub(super) fn join_above(&mut self, index: u32, gone: u32) -> u32 {
+        let &Block { pages, above, .. } = get(self.blocks, gone);
+        edit(self.blocks, index, |b| (b.pages, b.above) = (b.pages + pages, above));
+        edit(self.blocks, above, |b| b.below = index);
         self.give_back(gone);
+        index
     }
 
-    /// Lengthens the run `index` by the run below it, whose block becomes spare.
-    pub(super) fn join_below(&mut self, index: u32) {
-        let gone = self.get(index).below;
-        let Block { start, pages, below, .. } = *self.get(gone);
-        self.edit(index, |b| (b.start, b.pages, b.below) = (start, b.pages + pages, below));
-        self.set_above(below, gone, index);
+    /// Lengthens the run `index` by `gone`, the run below it, whose block becomes spare.
+    #[inline]
+    pub(super) fn join_below(&mut self, index: u32, gone: u32) -> u32 {
+        let &Block { pages, below, .. } = get(self.blocks, gone);
+        edit(self.blocks, index, |b| (b.start, b.pages, b.below) = (b.start - pages, b.pages + pages, below));
+        self.set_above(below, index);
         self.give_back(gone);
+        index
     }
 
-    /// Run `now`, which takes the place of `before`, is above `below`, or the lowest.
-    fn set_above(&mut self, below: u32, before: u32, now: u32) {
-        if self.lowest == before {
-            self.lowest = now;
+    /// Run `above` is above `below`, or the lowest.
+    #[inline]
+    fn set_above(&mut self, below: u32, above: u32) {
+        match self.blocks.get_mut(below as usize) {
+            Some(below) => below.above = above,
+            None => self.marks.lowest = above,
         }
-        self.edit(below, |b| b.above = now);
     }
 
+    #[inline]
     fn give_back(&mut self, gone: u32) {
-        let above = self.spare;
-        self.edit(gone, |b| (b.state, b.above) = (State::Spare, above));
-        self.spare = gone;
-        self.spares += 1;
-    }
-
-    /// All runs, numbered, in address order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
-        let first = Some(self.lowest).filter(|&i| self.get(i).state != State::Spare);
-        core::iter::successors(first, |&i| Some(self.get(i).above).filter(|&above| above != NONE))
-            .map(|i| (i, self.get(i)))
+        let above = core::mem::replace(&mut self.marks.spare, gone);
+        edit(self.blocks, gone, |b| (b.state, b.above) = (State::Spare, above));
+        self.marks.spares += 1;
     }
 }
 
@@ -210,23 +260,24 @@ mod tests {
     #[test]
     fn split_and_join_undo_each_other() {
         let mut blocks = Blocks::new([Block::EMPTY; 3]);
-        let whole = blocks.add(Block { pages: 10, state: State::Free, ..Block::EMPTY });
+        let mut table = blocks.table();
+        let whole = table.add(Block { pages: 10, state: State::Free, ..Block::EMPTY });
         assert_eq!(whole, Some(0));
-        let high = blocks.split(0, 7);
-        let mid = blocks.split(0, 4);
+        let high = table.split(0, 7);
+        let mid = table.split(0, 4);
+        assert_eq!((get(table.blocks, high).below, get(table.blocks, mid).above), (mid, high));
+        assert_eq!((table.unused(), table.add(Block::EMPTY)), (0, None));
         assert_eq!(starts(&blocks), [0, 4, 7]);
-        assert_eq!((blocks.get(high).below, blocks.get(mid).above), (mid, high));
-        assert_eq!((blocks.unused(), blocks.add(Block::EMPTY)), (0, None));
-        blocks.join_above(mid);
-        blocks.join_above(0);
+        blocks.table().join_above(mid, high);
+        blocks.table().join_above(0, mid);
         assert_eq!(starts(&blocks), [0, u64::MAX, u64::MAX]);
-        assert_eq!((blocks.get(0).pages, blocks.unused()), (10, 2));
+        assert_eq!((blocks.get(0).pages, blocks.table().unused()), (10, 2));
     }
 
     #[test]
     fn the_end_of_a_list_reads_as_nothing() {
         let mut blocks = Blocks::new([Block::EMPTY; 1]);
-        blocks.edit(NONE, |b| b.pages = 1);
+        edit(blocks.table().blocks, NONE, |b| b.pages = 1);
         assert_eq!((blocks.get(NONE).pages, blocks.get(0).pages), (0, 0));
     }
 }

@@ -51,7 +51,7 @@ where
         let size = |run: &Block| Size(run.pages << arena.page.shift());
         let widest = arena.blocks.iter().map(|(_, run)| size(run).width()).max().unwrap_or(0);
         for (index, run) in arena.blocks.iter() {
-            write!(f, "0x{:0digits$x}  ", arena.address(run).get())?;
+            write!(f, "0x{:0digits$x}  ", arena.address(run.start).get())?;
             indent(f, widest - size(run).width())?;
             write!(f, "{}  ", size(run))?;
             match arena.segment(index, run) {

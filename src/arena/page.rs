@@ -8,13 +8,14 @@ use crate::addr::Addr;
 ///
 /// Not the page of `ADRP`, which is always [`Addr::PAGE`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
 pub enum PageSize {
     /// 4 KiB.
-    K4,
+    K4 = 12,
     /// 16 KiB.
-    K16,
+    K16 = 14,
     /// 64 KiB.
-    K64,
+    K64 = 16,
 }
 
 impl PageSize {
@@ -34,11 +35,7 @@ impl PageSize {
     }
 
     pub(super) const fn shift(self) -> u32 {
-        match self {
-            Self::K4 => 12,
-            Self::K16 => 14,
-            Self::K64 => 16,
-        }
+        self as u32
     }
 
     pub(super) const fn divides(self, len: u64) -> bool {

@@ -15,8 +15,8 @@
 //! Text in a range that is longer than a branch reaches gets *corridors*: pages for islands at the low end of each piece
 //! of text, and no piece longer than the branch reaches, so that every branch reaches its corridor.
 
-use super::bins::Bins;
-use super::block::State;
+use super::bins::{Bins, Carved, Want};
+use super::block::{State, edit, get};
 use super::{Arena, ArenaError, Block, PageSize, Prot, Segment, Stretch, Taken, Zone};
 use crate::addr::Addr;
 use crate::reloc::Reloc;
@@ -95,13 +95,14 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     pub fn alloc(&mut self, zone: Zone, len: u64) -> Result<Taken, ArenaError> {
         let pages = self.arena.page.count(len);
         let (arena, own) = self.parts(zone);
-        if let Some(run) = own.fit(&arena.blocks, pages) {
-            let run = own.carve(&mut arena.blocks, run, 0, pages).ok_or(arena.blocks.exhausted())?;
-            return Ok(Taken { segment: arena.hold(run, zone.prot()), grown: None });
+        match own.take(&mut arena.blocks.table(), pages, State::Held(zone.prot())) {
+            Ok(held) => return Ok(Taken { segment: arena.hold(held, pages, zone.prot()), grown: None }),
+            Err(Want::Block) => return Err(arena.blocks.exhausted()),
+            Err(Want::Run) => {}
         }
         let full = ArenaError::Full { asked: len, free: self.free_bytes(), largest: self.largest_free(zone) };
-        let (run, grown) = self.grow(zone, pages, full)?;
-        Ok(Taken { segment: self.arena.hold(run, zone.prot()), grown: Some(grown) })
+        let (held, grown) = self.grow(zone, pages, full)?;
+        Ok(Taken { segment: self.arena.hold(held, pages, zone.prot()), grown: Some(grown) })
     }
 
     /// Gives `segment` back to its zone, and answers which stretches the zone gives back for want of segments in them.
@@ -114,8 +115,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
         let zone = self.arena.blocks.get(run).zone.unwrap_or(Zone::Data);
         self.arena.free += segment.len();
         let (arena, own) = self.parts(zone);
-        arena.blocks.edit(run, |b| b.state = State::Free);
-        let run = own.join(&mut arena.blocks, run);
+        let run = own.join(&mut arena.blocks.table(), run);
         Ok(self.shrink(zone, run))
     }
 
@@ -130,7 +130,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
             let block = self.arena.blocks.get(index);
             match block.state {
                 State::Corridor => {
-                    let (addr, len) = (self.arena.address(block), self.arena.bytes(block.pages));
+                    let (addr, len) = (self.arena.address(block.start), self.arena.bytes(block.pages));
                     return Some(Segment { addr, len, prot: Prot::ReadExec, block: index });
                 }
                 _ if block.zone != Some(Zone::Text) => return None,
@@ -141,12 +141,12 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
 
     /// Bytes of the longest segment that [`alloc`](Self::alloc) can still return for `zone`.
     pub fn largest_free(&self, zone: Zone) -> u64 {
-        let nobodys = self.arena.bins.largest(&self.arena.blocks);
+        let nobodys = self.arena.bins.largest(self.arena.blocks.all());
         let grown = match self.corridor {
             Some((corridor, branch)) if zone == Zone::Text => nobodys.min(branch).saturating_sub(corridor),
             _ => nobodys,
         };
-        self.arena.bytes(grown.max(self.own(zone).largest(&self.arena.blocks)))
+        self.arena.bytes(grown.max(self.own(zone).largest(self.arena.blocks.all())))
     }
 
     /// Bytes in no segment and no corridor.
@@ -170,32 +170,37 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     }
 
     /// Takes stretches of nobody's for `pages` pages of `zone`: the run of these pages, in no heap, and the stretches.
-    fn grow(&mut self, zone: Zone, pages: u64, full: ArenaError) -> Result<(u32, Stretch), ArenaError> {
+    fn grow(&mut self, zone: Zone, pages: u64, full: ArenaError) -> Result<(Carved, Stretch), ArenaError> {
         let (corridor, most) = self.corridor.filter(|_| zone == Zone::Text).unwrap_or((0, u64::MAX));
         let need = Some(pages.saturating_add(corridor)).filter(|&need| need <= most).ok_or(full)?;
         let whole = need.checked_next_multiple_of(self.stretch).ok_or(full)?;
         let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
+        let (no_blocks, mut table) = (blocks.exhausted(), blocks.table());
         // Only the run at the end of the range is no multiple of a stretch.
-        let from = nobodys.fit(blocks, whole).or_else(|| nobodys.fit(blocks, need)).ok_or(full)?;
-        let piece = whole.min(blocks.get(from).pages);
-        let cuts = [piece < blocks.get(from).pages, corridor > 0, need < piece];
-        if blocks.unused() < cuts.into_iter().filter(|&cut| cut).count() {
-            return Err(blocks.exhausted());
+        let fit = |pages| nobodys.fit(table.blocks, pages);
+        let from = fit(whole).or_else(|| fit(need)).ok_or(full)?;
+        let piece = whole.min(get(table.blocks, from).pages);
+        let cuts = [piece < get(table.blocks, from).pages, corridor > 0, need < piece];
+        if table.unused() < cuts.into_iter().filter(|&cut| cut).count() {
+            return Err(no_blocks);
         }
-        let low = nobodys.carve(blocks, from, 0, piece).ok_or(blocks.exhausted())?;
-        blocks.edit(low, |b| b.zone = Some(zone));
+        let held = State::Held(zone.prot());
+        let Carved { run: low, start } = nobodys.carve(&mut table, from, piece, held).ok_or(no_blocks)?;
+        edit(table.blocks, low, |b| b.zone = Some(zone));
         let mut run = low;
         if corridor > 0 {
-            run = blocks.split(low, corridor);
-            blocks.edit(low, |b| b.state = State::Corridor);
+            run = table.split(low, corridor);
+            edit(table.blocks, low, |b| b.state = State::Corridor);
+            edit(table.blocks, run, |b| b.state = held);
         }
         if need < piece {
-            let rest = blocks.split(run, pages);
-            own.insert(blocks, rest);
+            let rest = table.split(run, pages);
+            own.insert(table.blocks, rest);
         }
-        let addr = self.arena.address(self.arena.blocks.get(low));
+        let addr = self.arena.address(start);
         self.arena.free -= self.arena.bytes(corridor);
-        Ok((run, Stretch { addr, len: self.arena.bytes(piece) }))
+        let held = Carved { run, start: start + corridor };
+        Ok((held, Stretch { addr, len: self.arena.bytes(piece) }))
     }
 
     /// Puts `run`, a free run of `zone` joined with those beside it, where it belongs: whole stretches become nobody's.
@@ -203,38 +208,37 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
         let (total, into_stretch) = (self.arena.page.count(self.arena.len), self.stretch - 1);
         let has_corridors = zone == Zone::Text && self.corridor.is_some();
         let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
-        let Block { start, pages, below, above, .. } = *blocks.get(run);
+        let mut table = blocks.table();
+        let Block { start, pages, below, above, .. } = *get(table.blocks, run);
         let end = start + pages;
-        let corridor = Some(*blocks.get(below)).filter(|b| b.state == State::Corridor);
+        let corridor = Some(*get(table.blocks, below)).filter(|b| b.state == State::Corridor);
         let low = (corridor.map_or(start, |b| b.start) + into_stretch) & !into_stretch;
         let high = if end == total { end } else { end & !into_stretch };
         let cuts = usize::from(corridor.is_none() && start < low) + usize::from(high < end);
         // Text above goes on needing the corridor below: a piece of text shrinks at its upper end.
-        let above = blocks.get(above);
+        let above = get(table.blocks, above);
         let is_needed = has_corridors && above.zone == Some(Zone::Text) && above.state != State::Corridor;
-        if low >= high || is_needed || blocks.unused() < cuts {
-            own.insert(blocks, run);
+        if low >= high || is_needed || table.unused() < cuts {
+            own.insert(table.blocks, run);
             return None;
         }
         let mut freed = 0;
         if let Some(corridor) = corridor {
-            blocks.join_above(below);
-            blocks.edit(below, |b| b.state = State::Free);
-            (run, freed) = (below, corridor.pages);
+            (run, freed) = (table.join_above(below, run), corridor.pages);
         } else if start < low {
-            let upper = blocks.split(run, low - start);
-            own.insert(blocks, run);
+            let upper = table.split(run, low - start);
+            own.insert(table.blocks, run);
             run = upper;
         }
         if high < end {
-            let rest = blocks.split(run, high - low);
-            own.insert(blocks, rest);
+            let rest = table.split(run, high - low);
+            own.insert(table.blocks, rest);
         }
-        blocks.edit(run, |b| b.zone = None);
-        let run = nobodys.join(blocks, run);
-        nobodys.insert(blocks, run);
+        edit(table.blocks, run, |b| b.zone = None);
+        let run = nobodys.join(&mut table, run);
+        nobodys.insert(table.blocks, run);
         self.arena.free += self.arena.bytes(freed);
-        let addr = Addr::new(self.arena.base.get() + self.arena.bytes(low));
+        let addr = self.arena.address(low);
         Some(Stretch { addr, len: self.arena.bytes(high - low) })
     }
 
@@ -266,7 +270,7 @@ impl Zones<std::vec::Vec<Block>> {
     #[cfg(target_os = "linux")]
     pub(crate) fn ensure_blocks(&mut self) {
         // A segment takes three cuts: of nobody's stretches, of the corridor, of the rest.
-        if self.arena.blocks.unused() < 3 {
+        if self.arena.blocks.table().unused() < 3 {
             let len = self.arena.blocks.storage().len();
             self.add_blocks(len.max(3));
         }

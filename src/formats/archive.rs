@@ -70,8 +70,13 @@ impl<'data> Archive<'data> {
         let mut index = Vec::new();
         for symbol in file.symbols().map_err(Wrong::File)?.into_iter().flatten() {
             let symbol = symbol.map_err(Wrong::File)?;
-            let member = members.binary_search_by_key(&symbol.offset().0, |member: &Member<'_>| member.header);
-            let member = member.map_err(|_| Wrong::Entry(symbol.offset().0))?;
+            let offset = symbol.offset().0;
+            // Most are of the member that the one before was of.
+            let last = index.last().map(|entry: &Entry<'_>| entry.member);
+            let last =
+                last.filter(|&last| members.get(last).is_some_and(|member: &Member<'_>| member.header == offset));
+            let search = || members.binary_search_by_key(&offset, |member| member.header);
+            let member = last.map_or_else(search, Ok).map_err(|_| Wrong::Entry(offset))?;
             if symbol.name().len() > LONGEST_NAME {
                 return Err(Wrong::Symbol(symbol.name().len()).into());
             }

@@ -40,7 +40,32 @@ impl<'data> Crel<'data> {
         Ok(Self { bytes, left, has_addends: header & 4 != 0, shift: (header & 3) as u32, last })
     }
 
-    /// How many there are.
+    /// Those that were left when the [`state`](Self::state) was this, from number `index` of all on.
+    pub(super) fn resume(bytes: &'data [u8], state: [u64; 5], index: usize) -> Result<Self, Problem> {
+        let start = Self::new(bytes)?;
+        let [rest, left, r_offset, numbers, addend] = state;
+        let last =
+            Rela { r_offset, r_sym: (numbers >> 32) as u32, r_type: numbers as u32, r_addend: addend.cast_signed() };
+        let count = start.left;
+        let bytes = bytes.len().checked_sub(rest as usize).and_then(|at| bytes.get(at..));
+        let mut stream = match bytes {
+            Some(bytes) if left > 0 => Self { bytes, left: count.min(left as usize), last, ..start },
+            _ => start,
+        };
+        while count - stream.left < index && stream.left > 0 {
+            stream.next().transpose()?;
+        }
+        Ok(stream)
+    }
+
+    /// What there is to know of it besides the bytes; zeros where nothing was read.
+    pub(super) fn state(&self) -> [u64; 5] {
+        let Rela { r_offset, r_sym, r_type, r_addend } = self.last;
+        let numbers = u64::from(r_sym) << 32 | u64::from(r_type);
+        [self.bytes.len() as u64, self.left as u64, r_offset, numbers, r_addend.cast_unsigned()]
+    }
+
+    /// How many are left.
     pub(super) fn len(&self) -> usize {
         self.left
     }

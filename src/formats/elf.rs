@@ -4,7 +4,8 @@ use super::file::{File, SHT_CREL};
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
-    Alike, Binding, Content, Definition, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation, Section, Symbol,
+    Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation,
+    Section, Symbol,
 };
 use crate::patch::Endian;
 use elf::abi;
@@ -52,7 +53,7 @@ impl<'data> Elf<'data> {
         Ok(Self { file, extended, has_versions })
     }
 
-    fn kind(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
+    fn kind_of(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         match header.sh_type {
             abi::SHT_RELA | abi::SHT_REL | SHT_CREL => return self.relocations(header),
             abi::SHT_GROUP => {
@@ -101,10 +102,10 @@ impl<'data> Elf<'data> {
             return Ok(Kind::Ignored);
         }
         let no_signature = Problem::Malformed("the signature of a section group is not in the symbol table");
-        let signature = self.file.symbols.get(header.sh_info as usize).map_err(|_| no_signature)?;
+        let signature = self.file.symbols.get(header.sh_info as usize).ok_or(no_signature)?;
         let key = match signature.st_symtype() {
             abi::STT_SECTION => {
-                let section = self.file.sections.get(signature.st_shndx.into()).map_err(|_| no_signature)?;
+                let section = self.file.sections.get(signature.st_shndx.into()).ok_or(no_signature)?;
                 self.file.section_names.get(section.sh_name)
             }
             _ => self.file.symbol_names.get(signature.st_name),
@@ -118,10 +119,11 @@ impl<'data> Elf<'data> {
     }
 
     fn entry(&self, symbol: usize) -> Result<Entry, ObjectError> {
-        self.file.symbols.get(symbol).map_err(|_| Part::Symbol(symbol).error(Problem::Index))
+        self.file.symbols.get(symbol).ok_or(Part::Symbol(symbol).error(Problem::Index))
     }
 
     /// Who sees symbol `index`, and where it is defined.
+    #[inline(always)]
     fn meaning(&self, index: usize, symbol: &Entry) -> Result<(Binding, Definition), ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let kind = symbol.st_symtype();
@@ -183,7 +185,11 @@ impl<'data> Object<'data> for Elf<'data> {
         let header = self.file.header(index)?;
         let refuse = |problem| Part::Section(index).error(problem);
         let name = self.file.section_names.get(header.sh_name).map_err(refuse)?;
-        Ok(Section::new(name, self.kind(&header).map_err(refuse)?))
+        Ok(Section::new(name, self.kind_of(&header).map_err(refuse)?))
+    }
+
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        self.kind_of(&self.file.header(index)?).map_err(|problem| Part::Section(index).error(problem))
     }
 
     fn symbol_count(&self) -> usize {
@@ -215,18 +221,24 @@ impl<'data> Object<'data> for Elf<'data> {
         self.meaning(index, &self.entry(index)?)
     }
 
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        if self.has_versions {
+            return self.symbol(index).is_ok_and(|symbol| symbol.name == name);
+        }
+        self.file.symbols.get(index).is_some_and(|symbol| self.file.symbol_names.get(symbol.st_name) == Ok(name))
+    }
+
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         self.file.relocation(section, index)
     }
 
-    #[inline]
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.file.for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.file.read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

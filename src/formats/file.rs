@@ -2,17 +2,18 @@
 
 use super::crel::Crel;
 use super::dynamic;
+use super::records::{Head, Headers, Records, Symbols};
 use super::strings::Strings;
-use crate::link::{FULL, ObjectError, Omitted, Origin, Part, Problem, Relocation};
+use crate::link::{Cursor, FULL, ObjectError, Omitted, Origin, Part, Problem, Relocation};
 use crate::patch::{Endian, raw_at};
 use crate::reloc::Reloc;
+use core::iter;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
+use elf::file::Class;
 use elf::parse::{ParseAt, ParsingTable};
 use elf::relocation::{Rel, Rela};
-use elf::section::{SectionHeader, SectionHeaderTable};
-use elf::symbol::SymbolTable;
-use elf::{ElfBytes, file::Class};
+use elf::section::SectionHeader;
 
 /// The sections and symbols of an ELF64 file for AArch64, in either byte order. Nothing is copied; every access is checked.
 #[derive(Debug)]
@@ -20,11 +21,11 @@ pub(super) struct File<'data> {
     bytes: &'data [u8],
     /// The byte order of headers, tables and data.
     order: AnyEndian,
-    pub(super) sections: SectionHeaderTable<'data, AnyEndian>,
+    pub(super) sections: Headers<'data>,
     pub(super) section_names: Strings<'data>,
     /// The index of the table of symbols, where there is one.
     pub(super) symtab: Option<usize>,
-    pub(super) symbols: SymbolTable<'data, AnyEndian>,
+    pub(super) symbols: Symbols<'data>,
     pub(super) symbol_names: Strings<'data>,
 }
 
@@ -32,29 +33,26 @@ impl<'data> File<'data> {
     /// Reads the headers of `bytes`; `check_type` says what is wrong with a type of file.
     pub(super) fn parse(bytes: &'data [u8], check_type: fn(u16) -> Result<(), Problem>) -> Result<Self, ObjectError> {
         check_ident(bytes)?;
-        let malformed = |what| move |_| Part::File.error(Problem::Malformed(what));
-        let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(malformed("file header"))?;
-        let header = &elf.ehdr;
-        if header.endianness.is_big() {
+        let malformed = Part::File.error(Problem::Malformed("file header"));
+        let Head { order, kind, machine, names, sections } = Head::read(bytes).ok_or(malformed)?;
+        if order.is_big() {
             Omitted::BigEndian.unless_full().map_err(|part| Part::File.error(part.into()))?;
         }
-        if header.e_machine != abi::EM_AARCH64 {
-            return Err(Part::File.error(Problem::Unknown("machine", header.e_machine.into())));
+        if machine != abi::EM_AARCH64 {
+            return Err(Part::File.error(Problem::Unknown("machine", machine.into())));
         }
-        check_type(header.e_type).map_err(|problem| Part::File.error(problem))?;
-        let order = header.endianness;
-        let sections = elf.section_headers().unwrap_or(ParsingTable::new(order, Class::ELF64, &[]));
-        let symbols = ParsingTable::new(order, Class::ELF64, &[]);
+        check_type(kind).map_err(|problem| Part::File.error(problem))?;
+        let symbols = Records::new(&[], order);
         let (section_names, symbol_names) = (Strings::default(), Strings::default());
         let mut file = Self { bytes, order, sections, section_names, symtab: None, symbols, symbol_names };
         file.check_overlap()?;
-        file.section_names = match header.e_shstrndx {
+        file.section_names = match names {
             abi::SHN_UNDEF => Strings::default(),
             abi::SHN_XINDEX => file.strings(file.header(0)?.sh_link)?,
             index => file.strings(index.into())?,
         };
         let is_symbols = |header: SectionHeader| header.sh_type == abi::SHT_SYMTAB;
-        if let Some(index) = sections.iter().position(is_symbols) {
+        if let Some(index) = file.sections.iter().position(is_symbols) {
             file.symtab = Some(index);
             (file.symbols, file.symbol_names) = file.symbol_table(index)?;
         }
@@ -78,11 +76,13 @@ impl<'data> File<'data> {
         self.content(&header).map(Strings::new).map_err(|problem| Part::Section(index as usize).error(problem))
     }
 
+    #[inline]
     pub(super) fn header(&self, index: usize) -> Result<SectionHeader, ObjectError> {
-        self.sections.get(index).map_err(|_| Part::Section(index).error(Problem::Index))
+        self.sections.get(index).ok_or(Part::Section(index).error(Problem::Index))
     }
 
     /// The bytes that the file holds of a section.
+    #[inline]
     pub(super) fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
         let outside = Problem::Malformed("the section lies outside the file");
         let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
@@ -117,13 +117,10 @@ impl<'data> File<'data> {
     }
 
     /// The table of symbols that is section `index`, and their names.
-    pub(super) fn symbol_table(
-        &self,
-        index: usize,
-    ) -> Result<(SymbolTable<'data, AnyEndian>, Strings<'data>), ObjectError> {
+    pub(super) fn symbol_table(&self, index: usize) -> Result<(Symbols<'data>, Strings<'data>), ObjectError> {
         let header = self.header(index)?;
         let entries = self.entries(&header).map_err(|problem| Part::Section(index).error(problem))?;
-        Ok((ParsingTable::new(self.order, Class::ELF64, entries), self.strings(header.sh_link)?))
+        Ok((Records::new(entries, self.order), self.strings(header.sh_link)?))
     }
 
     /// How many relocations are in a section of them.
@@ -183,56 +180,77 @@ impl<'data> File<'data> {
         section: usize,
         count: usize,
     ) -> impl Iterator<Item = Result<Relocation, ObjectError>> {
-        let header = self.header(section).ok().filter(|header| FULL && header.sh_type == SHT_CREL);
-        let stream = header.and_then(|header| Crel::new(self.content(&header).ok()?).ok());
-        let implicit = header.and_then(|header| self.implicit(&header));
-        let of_table = if stream.is_some() { 0 } else { count };
-        let streamed = stream.into_iter().flatten().enumerate().map(move |(index, entry)| {
-            let refuse = |problem| Part::Relocation(section, index).error(problem);
-            self.translate(section, index, entry.map_err(refuse)?, implicit)
-        });
-        streamed.chain((0..of_table).map(move |index| self.relocation(section, index)))
+        let mut cursor = Cursor::default();
+        iter::from_fn(move || {
+            let mut one = [Relocation::NONE];
+            let is_left = cursor.index < count;
+            is_left.then(|| self.read_relocations(section, &mut cursor, &mut one).map(|_| one[0]))
+        })
     }
 
-    /// Calls `visit` with each of the [`relocations`](Self::relocations), and reads a table of them with few words.
-    #[inline(always)]
-    pub(super) fn for_each_relocation(
+    /// See [`Object::read_relocations`](crate::link::Object::read_relocations).
+    pub(super) fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        let header = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
-        let table = header.and_then(|header| self.content(&header).ok()).map(|bytes| bytes.as_chunks().0);
-        match table.and_then(|entries| entries.get(..count)) {
-            None => self.relocations(section, count).for_each(visit),
-            Some(entries) => {
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        let first = cursor.index;
+        let refuse = |problem| Part::Relocation(section, first).error(problem);
+        let header = self.header(section)?;
+        let bytes = self.content(&header).map_err(refuse)?;
+        match header.sh_type {
+            abi::SHT_RELA => {
+                let entries = bytes.as_chunks().0.get(first..).unwrap_or_default();
                 // One loop for each byte order, so that it is asked for once.
-                if FULL && self.order.is_big() {
-                    self.for_each_entry::<true>(section, entries, visit);
+                let read = if FULL && self.order.is_big() {
+                    decode::<true>(entries, batch)
                 } else {
-                    self.for_each_entry::<false>(section, entries, visit);
+                    decode::<false>(entries, batch)
+                };
+                if read > 0 {
+                    cursor.index += read;
+                    return Ok(read);
+                }
+                cursor.fill(batch, |index| self.relocation(section, index))
+            }
+            SHT_CREL if FULL => self.read_stream(section, &header, bytes, cursor, batch),
+            _ => cursor.fill(batch, |index| self.relocation(section, index)),
+        }
+    }
+
+    /// Those of a stream that is the section `section`, which holds `bytes`.
+    fn read_stream(
+        &self,
+        section: usize,
+        header: &SectionHeader,
+        bytes: &[u8],
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        let refuse = |index, problem| Part::Relocation(section, index).error(problem);
+        let first = cursor.index;
+        let mut stream = Crel::resume(bytes, cursor.state, first).map_err(|problem| refuse(first, problem))?;
+        let implicit = self.implicit(header);
+        let mut read = 0;
+        for (index, place) in (first..).zip(batch) {
+            let before = stream.state();
+            let entry = stream.next().unwrap_or(Err(Problem::Index)).map_err(|problem| refuse(index, problem));
+            let is_broken = entry.is_err();
+            match entry.and_then(|entry| self.translate(section, index, entry, implicit)) {
+                Err(_) if read > 0 => {
+                    cursor.state = before;
+                    return Ok(read);
+                }
+                relocation => {
+                    cursor.index = if is_broken { usize::MAX } else { index.saturating_add(1) };
+                    cursor.state = stream.state();
+                    *place = relocation?;
                 }
             }
+            read += 1;
         }
-    }
-
-    #[inline(always)]
-    fn for_each_entry<const BIG: bool>(
-        &self,
-        section: usize,
-        entries: &[[u8; ENTRY_SIZE as usize]],
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        for (index, entry) in entries.iter().enumerate() {
-            let word = |at: usize| {
-                let bytes = entry.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-                if BIG { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
-            };
-            let (r_offset, info, r_addend) = (word(0), word(8), word(16).cast_signed());
-            let entry = Rela { r_offset, r_sym: (info >> 32) as u32, r_type: info as u32, r_addend };
-            visit(self.translate(section, index, entry, None));
-        }
+        Ok(read)
     }
 
     /// The section that holds the addends of relocations that are in a section with this header; `None` where they have
@@ -278,6 +296,22 @@ impl<'data> File<'data> {
         let addend = self.implicit_addend(of, &relocation).ok_or(outside)?;
         Ok(Relocation { addend, ..relocation })
     }
+}
+
+/// Reads the first of `entries` into `batch`, up to one of a type that is not known, and says how many.
+fn decode<const BIG: bool>(entries: &[[u8; ENTRY_SIZE as usize]], batch: &mut [Relocation]) -> usize {
+    let mut read = 0;
+    for (place, entry) in batch.iter_mut().zip(entries) {
+        let (words, _) = entry.as_chunks();
+        let &[offset, info, addend] = words else { break };
+        let [offset, info, addend] =
+            [offset, info, addend].map(|word| if BIG { u64::from_be_bytes(word) } else { u64::from_le_bytes(word) });
+        let Some(reloc) = Reloc::from_elf(info as u32) else { break };
+        let (symbol, addend) = ((info >> 32) as usize, addend.cast_signed());
+        *place = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
+        read += 1;
+    }
+    read
 }
 
 /// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.

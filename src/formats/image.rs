@@ -205,7 +205,7 @@ impl<'data> Image<'data> {
         let refuse = |problem| Part::Section(header.sh_info as usize).error(problem);
         let section = self.file.section_names.get(of.sh_name).map_err(refuse)?;
         let refuse = |problem| Part::Symbol(relocation.symbol).error(problem);
-        let symbol = self.file.symbols.get(relocation.symbol).map_err(|_| refuse(Problem::Index))?;
+        let symbol = self.file.symbols.get(relocation.symbol).ok_or(refuse(Problem::Index))?;
         let name = self.file.symbol_names.get(symbol.st_name).map(wanted_name).map_err(refuse)?;
         let unverified = match symbol.st_symtype() {
             _ if !is_loaded(&of) => Some(Unverified::NotLoaded),
@@ -241,7 +241,7 @@ impl<'data> Image<'data> {
             abi::R_AARCH64_ABS64 | abi::R_AARCH64_GLOB_DAT | abi::R_AARCH64_JUMP_SLOT => {
                 let refuse = |problem| Part::Relocation(table, index).error(problem);
                 let (symbols, names) = self.file.symbol_table(header.sh_link as usize)?;
-                let symbol = symbols.get(entry.r_sym as usize).map_err(|_| refuse(Problem::Index))?;
+                let symbol = symbols.get(entry.r_sym as usize).ok_or(refuse(Problem::Index))?;
                 (wanted_name(names.get(symbol.st_name).map_err(refuse)?), addr_of(&symbol))
             }
             _ => return Ok(None),

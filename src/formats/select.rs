@@ -11,7 +11,6 @@
 
 use super::archive::{Archive, ArchiveError, Member, Source};
 use crate::link::{Binding, Definition, Object, ObjectError};
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::{IntoIter, Vec};
 use core::fmt;
@@ -187,6 +186,7 @@ where
     }
 
     fn whole(&mut self, name: &'data str, archive: &Archive<'data>) {
+        self.names.reserve(archive.index().len());
         for member in archive.members() {
             match read(&mut self.parse, &mut self.load, name, member) {
                 Ok(object) => self.add(member_name(name, member), object),
@@ -197,6 +197,7 @@ where
 
     fn offer(&mut self, name: &'data str, archive: &Archive<'data>) {
         let first = self.offers.len();
+        self.names.reserve(archive.index().len());
         let offer = |member: &Member<'data>| Offer { archive: name, member: *member, stage: Stage::Unread };
         self.offers.extend(archive.members().iter().map(offer));
         for entry in archive.index() {
@@ -295,7 +296,7 @@ where
 
     /// Adds an object that is at hand. Answers which symbols it wants; those that cannot be read the linker will report.
     fn enter(&mut self, name: String, object: O) -> IntoIter<&'data str> {
-        let mut wants = Vec::new();
+        let mut wants = Vec::with_capacity(object.symbol_count());
         for index in 0..object.symbol_count() {
             let Ok(symbol) = object.symbol(index) else { continue };
             match (symbol.binding, symbol.definition) {
@@ -327,7 +328,7 @@ fn read<'data, O, E>(
 }
 
 fn member_name(archive: &str, member: &Member<'_>) -> String {
-    format!("{archive}({})", member.name())
+    [archive, "(", &member.name(), ")"].concat()
 }
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for Unreadable<'_, E> {}

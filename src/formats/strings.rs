@@ -12,14 +12,16 @@ pub(super) const LONGEST_NAME: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Strings<'data> {
     bytes: &'data [u8],
-    /// The same, if all of it is UTF-8: then so is every name.
-    text: Option<&'data str>,
+    /// The same, if every name in it is one that is handled: all of it is UTF-8, the last ends, and none is too long. Else
+    /// empty.
+    names: &'data str,
 }
 
 impl<'data> Strings<'data> {
     /// The table that is these bytes.
     pub(super) fn new(bytes: &'data [u8]) -> Self {
-        Self { bytes, text: str::from_utf8(bytes).ok() }
+        let names = if are_ended(bytes) { str::from_utf8(bytes).unwrap_or_default() } else { "" };
+        Self { bytes, names }
     }
 
     /// Whether any of its bytes is `byte`.
@@ -28,7 +30,19 @@ impl<'data> Strings<'data> {
     }
 
     /// The name that begins `offset` bytes into the table. No more than the longest name is looked at.
+    #[inline]
     pub(super) fn get(self, offset: u32) -> Result<&'data str, Problem> {
+        let rest = self.names.get(offset as usize..);
+        match rest.and_then(|rest| rest.get(..length(rest.as_bytes())?)) {
+            Some(name) => Ok(name),
+            None => self.look(offset),
+        }
+    }
+
+    /// The same as [`get`](Self::get), of a table about which nothing is known.
+    #[cold]
+    #[inline(never)]
+    fn look(self, offset: u32) -> Result<&'data str, Problem> {
         // gABI, "String Table": an empty table is permitted, and has the index 0.
         if offset == 0 && self.bytes.is_empty() {
             return Ok("");
@@ -36,19 +50,28 @@ impl<'data> Strings<'data> {
         let malformed = Problem::Malformed("the name is not in the string table, or not UTF-8");
         let rest = self.bytes.get(offset as usize..).ok_or(malformed)?;
         let window = rest.get(..=LONGEST_NAME);
-        let name = match (until_nul(window.unwrap_or(rest)), window) {
-            (Some(name), _) => name,
+        let name = match (length(window.unwrap_or(rest)), window) {
+            (Some(length), _) => rest.get(..length).unwrap_or_default(),
             (None, Some(_)) => return Err(Problem::Unsupported("a name of more than 16 KiB")),
             (None, None) => return Err(malformed),
         };
-        let start = offset as usize;
-        let known = self.text.and_then(|text| text.get(start..start.saturating_add(name.len())));
-        known.or_else(|| str::from_utf8(name).ok()).ok_or(malformed)
+        str::from_utf8(name).map_err(|_| malformed)
     }
 }
 
-/// The bytes before the first that is zero; `None` where none is. Names are short, so that eight bytes at a time is enough.
-fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
+/// Whether each name in a table ends in it, and is no longer than the longest.
+fn are_ended(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(window) = rest.get(..=LONGEST_NAME) {
+        // From the end: of many names, few are looked at.
+        let Some(last) = window.iter().rposition(|&byte| byte == 0) else { return false };
+        rest = rest.get(last + 1..).unwrap_or_default();
+    }
+    bytes.last() == Some(&0)
+}
+
+/// How many bytes come before the first that is zero; `None` where none is. Names are short, so that eight bytes at a time is enough.
+fn length(bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::MAX / 255;
     let mut len = 0;
     let mut rest = bytes;
@@ -57,11 +80,11 @@ fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
         // Of the bytes that borrow, the lowest is zero.
         let zeros = eight.wrapping_sub(LOW) & !eight & LOW << 7;
         if zeros != 0 {
-            return bytes.get(..len + zeros.trailing_zeros() as usize / 8);
+            return Some(len + zeros.trailing_zeros() as usize / 8);
         }
         (len, rest) = (len + 8, more);
     }
-    bytes.get(..len + rest.iter().position(|&byte| byte == 0)?)
+    Some(len + rest.iter().position(|&byte| byte == 0)?)
 }
 
 /// The name that the global symbol `name` is wanted by: without the version that follows its first `@`.

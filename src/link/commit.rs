@@ -4,7 +4,7 @@
 
 use super::error::CommitError;
 use super::indirect;
-use super::object::{Content, Object, Section};
+use super::object::{Content, Object};
 use super::parts::FULL;
 use super::plan::Plan;
 use super::tables::{Output, Run};
@@ -101,7 +101,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 let number = (first.section + index) as u32;
                 let Some((segment, addr)) = self.layout.segment_of(number) else { continue };
                 let Some(section) = memory.at(segment, addr) else { continue };
-                let Ok(Section { kind, .. }) = input.object.section(index) else { continue };
+                let Ok(kind) = input.object.kind(index) else { continue };
                 // An empty section may lie behind all that the file has of its segment.
                 let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
                 let at = section.offset_of(addr);

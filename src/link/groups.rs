@@ -40,7 +40,7 @@ fn group_of<'data, O: Object<'data>>(
 ) -> Option<(&'data str, Alike<'data>)> {
     let object = firsts.partition_point(|first| first.section <= group as usize).checked_sub(1)?;
     let index = group as usize - firsts.get(object)?.section;
-    match inputs.get(object)?.object.section(index).ok()?.kind {
+    match inputs.get(object)?.object.kind(index).ok()? {
         Kind::Group { key, alike, .. } => Some((key, alike)),
         _ => None,
     }

@@ -102,6 +102,55 @@ const DISTINCT: ([Facts; Reloc::ALL.len()], usize, [u8; Reloc::ALL.len()]) = {
 static SHORT: [Facts; DISTINCT.1] = *DISTINCT.0.first_chunk().unwrap();
 static INDICES: [u8; Reloc::ALL.len()] = DISTINCT.2;
 
+/// What a relocation is given, if that may be known of it at a glance, and how far it reaches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Direct {
+    /// Its target's address or slot; any where more is to be known.
+    pub(super) class: Class,
+    /// It needs nothing in an island where its target in the same output section is less than so many bytes away;
+    /// [`ANYWHERE`](Self::ANYWHERE) for one in any.
+    pub(super) near: u64,
+    /// It needs no detour where all that is linked is less than so many bytes, and its target is elsewhere; 0 for one that is
+    /// given no detour.
+    pub(super) across: u64,
+}
+
+impl Direct {
+    pub(super) const ANYWHERE: u64 = u64::MAX;
+
+    const fn of(facts: &Facts) -> Self {
+        let class = match facts {
+            Facts { is_plain: true, .. } => Class::Addr,
+            Facts { is_slot: true, .. } => Class::Slot,
+            _ => Class::Any,
+        };
+        let (near, across) = match facts.remedy {
+            None => (Self::ANYWHERE, 0),
+            Some(Remedy::Detour) => (facts.near, facts.reach.min.unsigned_abs() + 1),
+            Some(_) => (facts.near, 0),
+        };
+        Self { class, near, across }
+    }
+}
+
+/// Those of all, in the order of [`Reloc::ALL`].
+static DIRECT: [Direct; Reloc::ALL.len()] = {
+    let mut direct = [Direct::of(&FACTS_OF_ALL[0]); Reloc::ALL.len()];
+    let mut at = 0;
+    while at < direct.len() {
+        direct[at] = Direct::of(&FACTS_OF_ALL[at]);
+        at += 1;
+    }
+    direct
+};
+
+/// See [`Direct`].
+#[inline(always)]
+pub(super) fn direct(reloc: Reloc) -> &'static Direct {
+    let [first, ..] = &DIRECT;
+    DIRECT.get(reloc as usize).unwrap_or(first)
+}
+
 /// The facts of `reloc`.
 #[inline]
 pub(super) fn facts(reloc: Reloc) -> &'static Facts {

@@ -111,6 +111,11 @@ impl<'t, 'data> Layout<'t, 'data> {
                 let read = input.object.section(index).and_then(|section| parts::check_section(section, index));
                 let number = first.section + index;
                 let done = match read {
+                    Ok((_, Kind::Relocations { of, .. })) => {
+                        let run = Run { of: first.section.saturating_add(of) as u32, first: 0, count: 0 };
+                        self.note_run(number, run);
+                        Ok(())
+                    }
                     Ok(_) if FULL && self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
                     Ok((section, Kind::Loaded { prot, align, content })) => {
                         let name = output_name(section.output);
@@ -298,6 +303,11 @@ impl<'t, 'data> Layout<'t, 'data> {
     pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
         let (output, offset) = self.section(section)?;
         Some(output.addr.plus(offset.cast_signed()))
+    }
+
+    /// What is to be done for the section of relocations numbered `section`; `None` where it is no such, or changes nothing.
+    pub(super) fn run(&self, section: usize) -> Option<Run> {
+        self.placed.get(section).map(|placed| placed.run).filter(|run| run.count > 0)
     }
 
     /// Tells the section of relocations numbered `section` what is to be done for them.

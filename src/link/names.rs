@@ -57,11 +57,16 @@ impl<'t> Names<'t> {
 
     fn position(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
         // The upper bits of hash * length spread evenly over any length.
-        let start = ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize;
-        let (before, from) = self.buckets.split_at_checked(start)?;
-        let probes = (start..).zip(from).chain((0..).zip(before));
-        let ends = |bucket: u64| bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32));
-        probes.into_iter().find(|&(_, &bucket)| ends(bucket)).map(|(at, _)| at)
+        let len = self.buckets.len();
+        let mut at = ((u128::from(hash) * len as u128) >> 64) as usize;
+        for _ in 0..len {
+            let bucket = *self.buckets.get(at)?;
+            if bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32)) {
+                return Some(at);
+            }
+            at = if at + 1 == len { 0 } else { at + 1 };
+        }
+        None
     }
 }
 

@@ -5,7 +5,7 @@ use super::bases::IN_REACH;
 use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
 use super::kinds::{facts, slots};
-use super::object::{self, Binding, Definition, Object, Relocation};
+use super::object::{self, BATCH, Binding, Cursor, Definition, Object, Relocation};
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
@@ -75,8 +75,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
+        let groups = needs.groups;
         found.sections(object, &mut needs);
-        found.symbols(object);
+        found.symbols(object, needs.groups > groups);
     }
     let Found { globals, indirect, pieces, hops, text, near, to_slot, calls, others, thread_local, .. } = found;
     // At most half of the buckets are in use.
@@ -122,6 +123,7 @@ struct Found {
 
 impl Found {
     fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs) {
+        let mut batch = [Relocation::NONE; BATCH];
         for index in 0..object.section_count() {
             let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
             match kind {
@@ -137,51 +139,56 @@ impl Found {
                 object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
                     let is_text = text(object, of).is_some();
-                    self.relocations(object, index, count, is_text);
+                    self.relocations(object, index, count, is_text, &mut batch);
                 }
                 _ => {}
             }
         }
     }
 
-    fn relocations<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize, is_text: bool) {
-        let mut counts = [0_usize; Reloc::ALL.len()];
-        let mut with_addend = 0;
-        object.for_each_relocation(section, count, &mut |relocation| {
-            let Ok(Relocation { reloc, addend, .. }) = relocation else { return };
-            if let Some(count) = counts.get_mut(reloc as usize) {
-                *count += 1;
+    fn relocations<'data, O: Object<'data>>(
+        &mut self,
+        object: &O,
+        section: usize,
+        count: usize,
+        is_text: bool,
+        batch: &mut [Relocation],
+    ) {
+        // Of each kind those without an addend, and those with one.
+        let mut counts = [[0_usize; 2]; Reloc::ALL.len()];
+        let mut cursor = Cursor::default();
+        while let Some(read) = cursor.read(object, section, count, batch) {
+            for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
+                if let Some([without, with]) = counts.get_mut(*reloc as usize) {
+                    *(if *addend == 0 { without } else { with }) += 1;
+                }
             }
-            with_addend += usize::from(addend != 0 && facts(reloc).is_call);
-        });
-        let mut calls = 0;
-        for (&reloc, count) in Reloc::ALL.iter().zip(counts).filter(|&(_, count)| count > 0) {
-            let facts = facts(reloc);
+        }
+        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(counts).filter(|counts| counts.1 != [0, 0]) {
+            let (facts, count) = (facts(reloc), without + with);
             match facts.entry {
                 Some(Kind::Gdat) => self.to_slot += count,
                 Some(kind) => self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind))),
                 None => {}
             }
             self.near += if facts.is_near_slot { count } else { 0 };
-            calls += if facts.is_call { count } else { 0 };
+            if facts.is_call {
+                self.calls += count;
+                self.plain_calls += if is_text { without } else { 0 };
+            }
             self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
             self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
         }
-        self.calls += calls;
-        self.plain_calls += if is_text { calls - with_addend } else { 0 };
     }
 
-    fn symbols<'data, O: Object<'data>>(&mut self, object: &O) {
-        // Of a group that another object has, a symbol may mean anything.
-        let is_group =
-            |index| matches!(object.section(index), Ok(object::Section { kind: object::Kind::Group { .. }, .. }));
-        let has_groups = (0..object.section_count()).any(is_group);
+    fn symbols<'data, O: Object<'data>>(&mut self, object: &O, has_groups: bool) {
         let mut last = (usize::MAX, None);
         for (binding, definition) in (0..object.symbol_count()).filter_map(|index| object.definition(index).ok()) {
             let is_global = binding != Binding::Local;
             self.globals += usize::from(is_global);
             self.indirect += usize::from(matches!(definition, Definition::Indirect { .. }));
             let is_inside = match definition {
+                // Of a group that another object has, a symbol may mean anything.
                 Definition::Section { index, offset } if !(is_global && has_groups) => {
                     if last.0 != index {
                         last = (index, text(object, index));
@@ -198,7 +205,7 @@ impl Found {
 
 /// The bytes of section `index`, if it is executable.
 fn text<'data, O: Object<'data>>(object: &O, index: usize) -> Option<u64> {
-    match object.section(index).ok()?.kind {
+    match object.kind(index).ok()? {
         object::Kind::Loaded { prot: Prot::ReadExec, content, .. } => Some(content.size()),
         _ => None,
     }

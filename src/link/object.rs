@@ -3,7 +3,7 @@
 use super::parts::Omitted;
 use crate::arena::Prot;
 use crate::formats::dynamic;
-use crate::patch::Endian;
+use crate::patch::{Endian, QUICK};
 use crate::reloc::Reloc;
 use core::fmt;
 
@@ -22,6 +22,14 @@ pub trait Object<'data> {
     ///
     /// The file's bytes are malformed there, or ask for what is not handled.
     fn section(&self, index: usize) -> Result<Section<'data>, ObjectError>;
+    /// What the section at `index` is to the linker: what there is to know of it without its names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`section`](Self::section), if not for the names.
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        self.section(index).map(|section| section.kind)
+    }
     /// How many symbols there are.
     fn symbol_count(&self) -> usize;
     /// The symbol at `index`.
@@ -38,6 +46,10 @@ pub trait Object<'data> {
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
         self.symbol(index).map(|symbol| (symbol.binding, symbol.definition))
     }
+    /// Whether the symbol at `index` can be read, and has this name.
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        self.symbol(index).is_ok_and(|symbol| symbol.name == name)
+    }
     /// The relocation at `index` of the section of relocations `section`.
     ///
     /// # Errors
@@ -49,19 +61,39 @@ pub trait Object<'data> {
     fn relocation_name(&self, _section: usize, _index: usize) -> &'static str {
         ""
     }
-    /// Calls `visit` with the `count` relocations of the section of relocations `section`, in order, or with why one cannot
-    /// be read.
+    /// Reads relocations of the section of relocations `section` into `batch`, in order from where `cursor` stands, which moves
+    /// behind them: as many as `batch` takes, which is no more than are left. Fewer come before one that cannot be read.
     ///
     /// Where they are no table but a stream (ELF, `SHT_CREL`), [`relocation`](Self::relocation) reads all that come before the
-    /// one, and here each is read once; nothing follows one that cannot be read. An object of such, or around one that may
-    /// be, has this of its own.
+    /// one, and here each is read once: an object of such, or around one that may be, has this of its own.
+    ///
+    /// # Errors
+    ///
+    /// Why the first of them cannot be read. The cursor moves behind that one; where nothing can be read after it, to the end.
+    fn read_relocations(
+        &self,
+        section: usize,
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        cursor.fill(batch, |index| self.relocation(section, index))
+    }
+    /// Calls `visit` with the `count` relocations of the section of relocations `section`, in order, or with why one cannot
+    /// be read.
     fn for_each_relocation(
         &self,
         section: usize,
         count: usize,
         visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
     ) {
-        (0..count).for_each(|index| visit(self.relocation(section, index)));
+        let mut batch = [Relocation::NONE; BATCH];
+        let mut cursor = Cursor::default();
+        while let Some(read) = cursor.read(self, section, count, &mut batch) {
+            match read {
+                Ok((_, relocations)) => relocations.iter().for_each(|&relocation| visit(Ok(relocation))),
+                Err(error) => visit(Err(error)),
+            }
+        }
     }
     /// The index of the section that is member `index` of the group `section`.
     ///
@@ -69,6 +101,64 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError>;
+}
+
+/// Where [`Object::read_relocations`] is in a section of relocations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cursor {
+    /// The index of the relocation that is read next. It may be moved forward.
+    pub index: usize,
+    /// What else the object has to know to go on from where it was; zeros in the beginning.
+    pub state: [u64; 5],
+}
+
+/// Relocations that are read together, so many at the most.
+pub(super) const BATCH: usize = if QUICK { 64 } else { 16 };
+
+impl Cursor {
+    /// The next relocations of the `count` of section `section`, and the index of their first; `None` at the end.
+    pub(super) fn read<'data, 'b, O: Object<'data> + ?Sized>(
+        &mut self,
+        object: &O,
+        section: usize,
+        count: usize,
+        batch: &'b mut [Relocation],
+    ) -> Option<Result<(usize, &'b [Relocation]), ObjectError>> {
+        let first = self.index;
+        let left = count.checked_sub(first).filter(|&left| left > 0)?;
+        let len = batch.len().min(left);
+        let read = object.read_relocations(section, self, batch.get_mut(..len)?);
+        // Whatever the object says, there is an end.
+        self.index = self.index.max(first + 1);
+        match read {
+            Ok(read) => batch.get(..read).filter(|read| !read.is_empty()).map(|read| Ok((first, read))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Reads into `batch` what `read` answers for one index after the other, as [`Object::read_relocations`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read` for the first.
+    pub fn fill(
+        &mut self,
+        batch: &mut [Relocation],
+        mut read: impl FnMut(usize) -> Result<Relocation, ObjectError>,
+    ) -> Result<usize, ObjectError> {
+        let mut count = 0;
+        for place in batch {
+            match read(self.index) {
+                Err(_) if count > 0 => break,
+                relocation => {
+                    self.index = self.index.saturating_add(1);
+                    *place = relocation?;
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
 }
 
 /// A section of an object.
@@ -242,6 +332,11 @@ pub struct Relocation {
     pub addend: i64,
     /// What `S + A` is measured from, before the relocation measures it from its place or its page.
     pub origin: Origin,
+}
+
+impl Relocation {
+    /// One that changes nothing.
+    pub(crate) const NONE: Self = Self { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
 }
 
 /// What an address is measured from.

@@ -4,10 +4,11 @@ use super::bases;
 use super::error::{Cause, Failure, Fatal, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
-use super::object::{Content, Definition, Kind, Object, Relocation};
+use super::object::{Content, Definition, Kind, Object};
 use super::parts::{self, FULL};
+use super::pending::{self, Again};
 use super::rescue::Stranded;
-use super::route::{Action, Link, Reference, Router};
+use super::route::{Action, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, NONE, Run, Tables};
@@ -16,9 +17,10 @@ use super::walk::{Site, Table};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::{Endian, Fixup, PatchError};
+use crate::patch::{Endian, Fixup, PatchError, QUICK};
 use crate::reloc::{Class, Reason, Reloc, Value};
 use crate::veneer::VeneerError;
+use core::ops::Range;
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -95,14 +97,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         layout.in_place = options.in_place;
         layout.read(inputs, firsts, tables.groups, report)?;
         let mut symbols = Symbols::read(inputs, firsts, &layout, tables.symbols, tables.names, report)?;
-        symbols.place_common(&mut layout)?;
-        symbols.resolve(inputs, &layout, resolve);
-
-        symbols.find_plain(&layout);
+        symbols.settle(inputs, &mut layout, resolve)?;
         let pins = if FULL { options.pins } else { &[] };
         layout.mark(pins);
         let policy = options.policy;
-        let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, tables.slots.len(), report);
+        let (slots, fixups) = (tables.slots.len(), &mut *tables.fixups);
+        let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, slots, fixups, report)?;
         let near = bases::assign(inputs, firsts, &mut symbols, &layout, policy);
         let indirect = indirect::count(inputs, &symbols, policy, report);
         counts.slots += near.slots + indirect.slots;
@@ -166,55 +166,81 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
     fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
-        let (inputs, mut next) = (self.inputs, 0_usize);
-        for (object, input) in inputs.iter().enumerate() {
+        for (object, input) in self.inputs.iter().enumerate() {
+            let Some(&first) = self.firsts.get(object) else { continue };
             for index in 0..input.object.section_count() {
-                let Some(&first) = self.firsts.get(object) else { continue };
+                let number = first.section + index;
+                let Some(run) = self.layout.run(number) else { continue };
                 let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
-                let run = next;
-                let look = |plan: &Self, relocation: &Relocation| plan.symbols.number(&first, relocation.symbol);
-                table.for_each(&mut *self, look, |plan, site| {
-                    let Ok(site) = site else { return };
-                    plan.summary.relocations += 1;
-                    if plan.check_direct(site, next) {
-                        next += 1;
-                    } else if let Some(fixup) = plan.check_any(site, report) {
-                        if let Some(place) = plan.fixups.get_mut(next) {
-                            *place = fixup;
-                        }
-                        next += 1;
-                    }
-                });
-                let (first_fixup, count) = (u32::try_from(run), u32::try_from(next - run));
-                let (Ok(first_fixup), Ok(count)) = (first_fixup, count) else { return Err(Fatal::TooBig) };
-                let run = Run { of: table.number, first: first_fixup, count };
-                self.layout.note_run(first.section + index, run);
+                let count = self.check_run(&table, run, report);
+                self.layout.note_run(number, Run { count, ..run });
             }
         }
         self.check_unrelated(report);
-        if next > self.fixups.len() { Err(Fatal::Table(&"fixups")) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Takes down, as fixup `next`, what most relocations are given: the address of their target, or the slot that it is known
-    /// to have. Not where that does not fit, or it may have to be something else.
-    #[inline(always)]
-    fn check_direct(&mut self, site: &Site<'_, '_, 'data, O>, next: usize) -> bool {
-        let Some(Link { facts, place, target, to, .. }) = site.link(&self.symbols) else { return false };
-        if !(facts.is_plain | (target.slot != NONE)) || self.router.policy.looks_closer() {
-            return false;
+    /// Does so with the relocations of one section, of which the scan left `run`. Answers how many of them mean something.
+    fn check_run(&mut self, table: &Table<'_, 'data, O>, run: Run, report: &mut Report<'_>) -> u32 {
+        let (first, end) = (run.first as usize, run.first as usize + run.count as usize);
+        let (mut again, mut next, mut is_sparse) = (Again::new(), first, false);
+        loop {
+            next += self.check_quickly(table, next..end);
+            if next >= end {
+                break;
+            }
+            let relocation = again.get(table, next - first);
+            self.summary.relocations += usize::from(relocation.is_some());
+            let site = relocation.map(|relocation| table.site(next - first, relocation));
+            let fixup = site.and_then(|site| self.check_any(&site, report));
+            is_sparse |= fixup.is_none();
+            if let Some(record) = self.fixups.get_mut(next) {
+                *record = fixup.unwrap_or_default();
+            }
+            next += 1;
         }
-        let slot = self.router.got.slot(target.slot).addr();
-        let (class, value) = if facts.is_plain { (Class::Addr, to) } else { (Class::Slot, slot) };
-        let &Relocation { reloc, offset, .. } = site.relocation;
-        let (Some(rest), Ok(offset)) = (site.rest(), u32::try_from(offset)) else { return false };
-        if !reloc.passes_quickly(rest, place, class, value.get(), site.table.endian) {
-            return false;
+        let fixups = self.fixups.get_mut(first..end).filter(|_| is_sparse);
+        fixups.map_or(run.count, |fixups| pending::drop_nothing(fixups) as u32)
+    }
+
+    /// Takes down what the first of the relocations pending in `records` are given: the address of what they refer to, or the
+    /// slot that it is known to have. Answers how many; not the next, which does not fit that, or may have to be given
+    /// something else.
+    #[inline(never)]
+    fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>) -> usize {
+        let Self { fixups, symbols, layout, router, summary, .. } = self;
+        let (Some(start), Some(records), true) = (table.start, fixups.get_mut(records), QUICK) else { return 0 };
+        let (placed, outputs) = (&*layout.placed, layout.outputs());
+        let (mut all, mut slots) = (0, 0);
+        for record in records {
+            let (class, left) = record.given();
+            let value = match class {
+                Class::Addr => {
+                    let (section, offset) = pending::section_and_offset(left);
+                    let Some(placed) = placed.get(section as usize) else { break };
+                    let Some(output) = outputs.get(placed.output as usize) else { break };
+                    output.addr.plus(placed.offset.cast_signed()).plus(offset)
+                }
+                Class::Slot if table.first.base == 0 => {
+                    let target = symbols.targets().get(left as usize).filter(|target| target.slot != NONE);
+                    let Some(target) = target else { break };
+                    router.got.slot(target.slot).addr()
+                }
+                _ => break,
+            };
+            let (offset, reloc) = (record.offset(), record.reloc());
+            let Some(rest) = table.bytes.get(offset..) else { break };
+            if !reloc.passes_quickly(rest, start.at(offset), class, value.get(), table.endian) {
+                break;
+            }
+            record.set(offset as u32, reloc, class, value.get());
+            all += 1;
+            slots += usize::from(class == Class::Slot);
         }
-        let Some(fixup) = self.fixups.get_mut(next) else { return false };
-        fixup.set(offset, reloc, class, value.get());
-        self.summary.rungs.direct += usize::from(facts.is_plain);
-        self.summary.rungs.slot += usize::from(!facts.is_plain);
-        true
+        summary.relocations += all;
+        summary.rungs.slot += slots;
+        summary.rungs.direct += all - slots;
+        all
     }
 
     /// What any relocation is given; reports why, where it is nothing.

@@ -1,21 +1,22 @@
 //! The pass before there are addresses.
 
-use super::error::{Cause, Failure};
+use super::error::{Cause, Failure, Fatal};
 use super::isles::STRIDE;
-use super::kinds::{facts, slots as slots_of};
+use super::kinds::{Direct, direct, facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
-use super::object::{Object, Relocation};
+use super::object::{BATCH, Cursor, Object, Origin, Relocation};
 use super::parts::{FULL, Omitted};
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, Placed, State, Target};
+use super::tables::{First, Output, Placed, Run, State, Target};
 use super::walk::{Site, Table};
-use super::{Input, Report, erratum, indirect};
+use super::{Input, Report, erratum, indirect, pending};
 use crate::addr::Addr;
 use crate::arena::{Prot, Reach};
 use crate::got::Kind;
-use crate::reloc::{Reloc, Remedy};
+use crate::patch::{Fixup, QUICK};
+use crate::reloc::{Class, Reloc, Remedy};
 use core::mem::replace;
 
 /// What the plan needs room for, at the most.
@@ -32,7 +33,13 @@ pub(super) struct Counts {
 }
 
 /// Reports what cannot be linked wherever it lies, and counts the slots and cells that the rest may need. Input sections
-/// whose conditional branches may not reach are told that they want an island.
+/// whose conditional branches may not reach are told that they want an island. In `fixups` each relocation leaves what the
+/// check wants to know of it ([`pending`](super::pending)).
+///
+/// # Errors
+///
+/// A table is too short.
+#[expect(clippy::too_many_arguments)]
 pub(super) fn scan<'data, O: Object<'data>>(
     inputs: &[Input<'data, O>],
     firsts: &mut [First],
@@ -40,38 +47,30 @@ pub(super) fn scan<'data, O: Object<'data>>(
     layout: &mut Layout<'_, 'data>,
     policy: Policy,
     slots: usize,
+    fixups: &mut [Fixup],
     report: &mut Report<'_>,
-) -> Counts {
+) -> Result<Counts, Fatal> {
     let spans = Spans::of(layout, slots);
-    let mut scan = Scan { symbols, policy, spans, counts: Counts::default(), has_module: false };
+    let mut scan = Scan { symbols, policy, spans, counts: Counts::default(), has_module: false, has_near: false };
+    let (mut next, mut batch) = (0_usize, [Relocation::NONE; BATCH]);
     for (input, first) in inputs.iter().zip(firsts) {
-        let mut has_near = false;
+        scan.has_near = false;
         for index in 0..input.object.section_count() {
             let Some(table) = Table::new(input, first, index, layout) else { continue };
-            let mut wants_island = false;
-            let look = |scan: &Scan<'_, '_>, relocation: &Relocation| scan.symbols.number(first, relocation.symbol);
-            table.for_each(&mut scan, look, |scan, site| match site {
-                Ok(site) => {
-                    has_near |= FULL && facts(site.relocation.reloc).is_near_slot;
-                    let wants = match scan.link(site) {
-                        Some(link) if scan.is_direct(&link, layout) => false,
-                        Some(link) => scan.count(&scan.wants_plain(&link, layout)),
-                        None => scan.look(site, layout, inputs, report),
-                    };
-                    if wants && !FULL {
-                        site.report(Omitted::Islands.into(), inputs, scan.symbols, report);
-                    }
-                    wants_island |= wants;
-                }
-                Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
-            });
+            let end = next.checked_add(table.count).ok_or(Fatal::TooBig)?;
+            let records = fixups.get_mut(next..end).ok_or(Fatal::Table(&"fixups"))?;
+            let (count, wants_island) = scan.table(&table, records, layout, inputs, report, &mut batch);
+            let run = (u32::try_from(next), u32::try_from(count));
+            let (Ok(run_first), Ok(count)) = run else { return Err(Fatal::TooBig) };
             if FULL && wants_island {
                 layout.want_island(table.number);
             }
+            layout.note_run(first.section + index, Run { of: table.number, first: run_first, count });
+            next = end;
         }
-        first.has_near = has_near;
+        first.has_near = scan.has_near;
     }
-    scan.counts
+    Ok(scan.counts)
 }
 
 /// What is counted, and what for.
@@ -82,26 +81,148 @@ struct Scan<'a, 't> {
     counts: Counts,
     /// There is an entry of the module.
     has_module: bool,
+    /// The object has relocations that reach only the slots near its base.
+    has_near: bool,
 }
 
 impl Scan<'_, '_> {
-    /// What most relocations refer to, where the policy has no more to say of them.
-    #[inline]
-    fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
-        site.link(self.symbols).filter(|_| !self.policy.looks_closer())
+    /// Scans the relocations of one section. Answers how many there are, as far as they can be read, and whether they want an
+    /// island after it.
+    fn table<'data, O: Object<'data>>(
+        &mut self,
+        table: &Table<'_, 'data, O>,
+        records: &mut [Fixup],
+        layout: &Layout<'_, 'data>,
+        inputs: &[Input<'data, O>],
+        report: &mut Report<'_>,
+        batch: &mut [Relocation],
+    ) -> (usize, bool) {
+        let (mut next, mut wants_island, mut cursor) = (0, false, Cursor::default());
+        while let Some(read) = table.read(&mut cursor, batch) {
+            let relocations = match read {
+                Ok((_, relocations)) => relocations,
+                Err(error) => {
+                    report.failure(Failure::of(table.input.name, Cause::Object(error)));
+                    next += 1;
+                    continue;
+                }
+            };
+            let (first, end) = (next, next + relocations.len());
+            loop {
+                let left = relocations.get(next - first..).unwrap_or_default();
+                next += self.quickly(table, left, records.get_mut(next..end).unwrap_or_default(), layout);
+                let relocation = relocations.get(next - first);
+                let (Some(relocation), Some(record)) = (relocation, records.get_mut(next)) else { break };
+                let site = table.site(next, relocation);
+                let wants = self.other(&site, record, layout, inputs, report);
+                if wants && !FULL {
+                    site.report(Omitted::Islands.into(), inputs, self.symbols, report);
+                }
+                wants_island |= wants;
+                next += 1;
+            }
+        }
+        (next, wants_island)
     }
 
-    /// Whether nothing is needed: no slot, and no island, for it has its target in reach wherever all that is between lies.
-    /// The kinds of relocations come in no order, so that only the answer is a branch.
-    #[inline]
-    fn is_direct(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> bool {
-        let Link { facts, place, output: from, home, target, to, .. } = *link;
-        let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize) else {
-            return facts.entry.is_none() && facts.remedy.is_none();
+    /// Leaves in `records` what the check wants to know of the first of `relocations`: of those that are given the address of
+    /// what is in a section, or a slot that is counted, and need no island, unless the segments do not lie side by side.
+    /// Answers how many. The kinds of relocations come in no order, so that hardly anything else is a branch.
+    #[inline(never)]
+    fn quickly<O>(
+        &mut self,
+        table: &Table<'_, '_, O>,
+        relocations: &[Relocation],
+        records: &mut [Fixup],
+        layout: &Layout<'_, '_>,
+    ) -> usize {
+        let (targets, placed, outputs) = (self.symbols.targets(), &*layout.placed, layout.outputs());
+        let own = targets.get(table.first.symbol..).unwrap_or_default();
+        let Some(start) = table.start.filter(|_| QUICK && !self.policy.looks_closer()) else { return 0 };
+        let (from, all, is_text) = (table.home.distance_from(start), self.spans.across, layout.is_text(table.number));
+        let (mut count, mut spare) = (0, 0);
+        for (relocation, record) in relocations.iter().zip(records) {
+            let Relocation { offset, reloc, symbol, addend, origin } = *relocation;
+            let Direct { class, near, across } = *direct(reloc);
+            let Some(own) = own.get(symbol) else { break };
+            let Some(target) = targets.get(own.definer as usize) else { break };
+            let (true, Ok(place)) = (target.is_plain & (origin == Origin::Zero), u32::try_from(offset)) else { break };
+            if class == Class::Slot {
+                let is_far = near != Direct::ANYWHERE;
+                if !(target.counts(Kind::Gdat) & (addend == 0)) || is_far & (all >= across) {
+                    break;
+                }
+                spare += usize::from(is_far);
+                record.set(place, reloc, Class::Slot, own.definer.into());
+                count += 1;
+                continue;
+            }
+            let Some(placed) = placed.get(target.section as usize) else { break };
+            // Until they are placed, symbols' addresses are their offsets.
+            let to = target.addr.plus(addend).get().cast_signed();
+            let distance = Addr::new(placed.offset).plus(to).plus(from).distance_from(Addr::new(offset));
+            let (Some(value), true) = (pending::in_section(target.section, to), class == Class::Addr) else { break };
+            let is_within = placed.output == table.output;
+            if !((distance.unsigned_abs() < near) & (is_within | (near == Direct::ANYWHERE))) {
+                let is_in_text = is_text && outputs.get(placed.output as usize).is_none_or(Output::is_text);
+                if is_within | (all >= across) | is_in_text {
+                    break;
+                }
+                spare += 1;
+            }
+            record.set(place, reloc, Class::Addr, value);
+            count += 1;
+        }
+        if self.policy.allows(Remedy::Detour) {
+            self.counts.spare += self.cells(Remedy::Detour) * spare;
+        }
+        count
+    }
+
+    /// Counts what any relocation may need, and leaves in `record` what the check wants to know. Answers whether it wants an
+    /// island after its section.
+    #[inline(never)]
+    fn other<'data, O: Object<'data>>(
+        &mut self,
+        site: &Site<'_, '_, 'data, O>,
+        record: &mut Fixup,
+        layout: &Layout<'_, 'data>,
+        inputs: &[Input<'data, O>],
+        report: &mut Report<'_>,
+    ) -> bool {
+        let Some(link) = self.link(site) else {
+            self.has_near |= FULL && facts(site.relocation.reloc).is_near_slot;
+            pending::leave(record);
+            return self.look(site, layout, inputs, report);
         };
-        let distance = home.plus(offset.cast_signed()).plus(to.get().cast_signed()).distance_from(place);
-        let is_near = (output == from) & (distance.unsigned_abs() < facts.near);
-        facts.entry.is_none() & (facts.remedy.is_none() | is_near)
+        let left = match link.facts.is_slot {
+            true => Some((Class::Slot, link.number.into())),
+            false => {
+                pending::in_section(link.target.section, link.to.get().cast_signed()).map(|value| (Class::Addr, value))
+            }
+        };
+        match (u32::try_from(site.relocation.offset), left) {
+            (Ok(offset), Some((class, value))) => record.set(offset, site.relocation.reloc, class, value),
+            _ => pending::leave(record),
+        }
+        self.count(&self.wants_plain(&link, layout))
+    }
+
+    /// What the relocation refers to, if that is a plain symbol, and it is given its address or a slot that is the same for
+    /// all objects, and the policy has no more to say of it: as of most. `None` leaves it to [`Site::reference`].
+    fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
+        let Relocation { offset, reloc, symbol, addend, origin } = *site.relocation;
+        let &Table { number: section, start, output, home, .. } = site.table;
+        let facts = facts(reloc);
+        let (number, target) = self.symbols.definer(site.table.first, symbol)?;
+        let is_slot = facts.is_slot & (addend == 0);
+        if !(QUICK & target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero))
+            || self.policy.looks_closer()
+        {
+            return None;
+        }
+        let place = start?.plus(offset.cast_signed());
+        Some(Link { facts, place, section, output, home, target, number, to: target.addr.plus(addend) })
     }
 
     /// Counts what a relocation may need, or reports why it cannot be linked. Answers whether it wants an island after its
@@ -176,11 +297,7 @@ impl Scan<'_, '_> {
 
     /// How a reference that `remedy` may bring to its target gets there.
     fn way(&self, remedy: Remedy, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
-        let cells = match remedy {
-            Remedy::Veneer => 2 + usize::from(self.policy.pads()),
-            Remedy::Hop => 1,
-            Remedy::Detour => 2,
-        };
+        let cells = self.cells(remedy);
         let is_hop = remedy == Remedy::Hop;
         match self.spans.lies(link, layout) {
             Lies::At(distance) if reach.covers(distance) => Way::Direct,
@@ -190,6 +307,15 @@ impl Scan<'_, '_> {
             Lies::InText(span) if reach.spans(span) => Way::Direct,
             Lies::Beside(span) if reach.spans(span) => Way::Spare { cells, is_hop },
             _ => Way::Cells { cells, is_hop },
+        }
+    }
+
+    /// What `remedy` takes of an island.
+    const fn cells(&self, remedy: Remedy) -> usize {
+        match remedy {
+            Remedy::Veneer => 2 + self.policy.pads() as usize,
+            Remedy::Hop => 1,
+            Remedy::Detour => 2,
         }
     }
 
@@ -275,6 +401,8 @@ enum Lies {
 struct Spans {
     text: u64,
     all: u64,
+    /// The same as `all`; as far as can be, where something is pinned.
+    across: u64,
     has_one_island: bool,
 }
 
@@ -295,7 +423,9 @@ impl Spans {
             }
         }
         has_one_island &= text <= STRIDE;
-        Self { text: with_islands(text), all: with_islands(all), has_one_island }
+        let (text, all) = (with_islands(text), with_islands(all));
+        let across = if layout.outputs().iter().any(|output| output.is_pinned) { u64::MAX } else { all };
+        Self { text, all, across, has_one_island }
     }
 
     #[inline]

@@ -54,9 +54,6 @@ impl<'t> Symbols<'t> {
             }
         }
         symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(&"symbols"))?;
-        for number in 0..next {
-            symbols.find_definer(number);
-        }
         Ok(symbols)
     }
 
@@ -70,7 +67,7 @@ impl<'t> Symbols<'t> {
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
-        let is = |other| target_name(inputs, targets, other) == name;
+        let is = |other| is_named(inputs, targets, other, name);
         let leader = self.names.enter(name, number, is).ok_or(Fatal::Table(&"names"))?;
         if leader == number {
             return Ok(());
@@ -98,69 +95,40 @@ impl<'t> Symbols<'t> {
         Ok(())
     }
 
-    /// Sends a symbol that followed the first one of its name to the definer, which that one knows.
-    fn find_definer(&mut self, number: usize) {
-        let leader = self.targets.get(number).map_or(number, |target| target.definer as usize);
-        // A leader's definer is itself, or came later.
-        let definer = self.targets.get(leader).filter(|_| leader < number).map(|leader| leader.definer);
-        if let (Some(definer), Some(target)) = (definer, self.targets.get_mut(number)) {
-            target.definer = definer;
-        }
-    }
-
     /// The definer of the global symbol `name`.
     pub(super) fn find<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], name: &str) -> Option<u32> {
-        let leader = self.names.get(name, |other| target_name(inputs, self.targets, other) == name)?;
+        let leader = self.names.get(name, |other| is_named(inputs, self.targets, other, name))?;
         self.targets.get(leader as usize).map(|leader| leader.definer)
     }
 
-    /// Asks for the symbols that no object defines: first the linker itself, then `resolve`.
-    pub(super) fn resolve<'data, O: Object<'data>>(
+    /// Says what each symbol means, once all are read, and gives it what it needs: common ones that nothing else defines have
+    /// room made for them; for those that no object defines, first the linker itself is asked, then `resolve`.
+    pub(super) fn settle<'data, O: Object<'data>>(
         &mut self,
         inputs: &[Input<'data, O>],
-        layout: &Layout<'_, 'data>,
+        layout: &mut Layout<'_, 'data>,
         resolve: &mut dyn FnMut(&str) -> Option<Addr>,
-    ) {
+    ) -> Result<(), Fatal> {
         for number in 0..self.targets.len() {
-            let asked =
-                |target: &&Target| target.global && target.state == State::Undefined && target.definer == number as u32;
-            if self.targets.get(number).filter(asked).is_none() {
-                continue;
+            let Some((before, [target, ..])) = self.targets.split_at_mut_checked(number) else { continue };
+            // Who followed the first of its name is sent to the definer, which that one knows. That is itself, or came later.
+            if let Some(leader) = before.get(target.definer as usize) {
+                target.definer = leader.definer;
             }
-            let name = target_name(inputs, self.targets, number as u32);
-            let Some(target) = self.targets.get_mut(number) else { continue };
-            if let Some(made) = made(name, &|section| layout.has(section)) {
-                target.state = match made {
-                    Made::Got => State::GotBase,
-                    Made::Tls => State::TlsBase,
-                    _ => State::Made,
-                };
-            } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
-                (target.state, target.addr) = (State::External, addr);
-            } else if target.weak {
-                target.state = State::Null;
+            let is_definer = target.definer as usize == number;
+            match target.state {
+                State::Common if is_definer => {
+                    let offset = layout.append_common(1 << target.align, target.addr.get())?;
+                    target.addr = Addr::new(offset);
+                }
+                State::Undefined if is_definer && target.global => ask(inputs, target, layout, resolve),
+                _ => {}
             }
-        }
-    }
-
-    /// Finds out which symbols are plain.
-    pub(super) fn find_plain(&mut self, layout: &Layout<'_, '_>) {
-        for target in &mut *self.targets {
             target.is_plain = match target.state {
                 State::Defined => !target.indirect && layout.is_loaded(target.section),
                 State::Common | State::Absolute | State::Made => true,
                 _ => false,
             };
-        }
-    }
-
-    /// Makes room for the common symbols that nothing else defines.
-    pub(super) fn place_common(&mut self, layout: &mut Layout<'_, '_>) -> Result<(), Fatal> {
-        for (number, target) in (0..).zip(&mut *self.targets) {
-            if target.state == State::Common && target.definer == number {
-                let offset = layout.append_common(1 << target.align, target.addr.get())?;
-                target.addr = Addr::new(offset);
-            }
         }
         Ok(())
     }
@@ -185,8 +153,7 @@ impl<'t> Symbols<'t> {
 
     /// Gives every definition its address.
     pub(super) fn place<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
-        for number in 0..self.targets.len() {
-            let Some(mut target) = self.targets.get(number).copied() else { continue };
+        for target in &mut *self.targets {
             // Until now the address was the offset in what holds it.
             let offset = target.addr.get().cast_signed();
             match target.state {
@@ -199,13 +166,10 @@ impl<'t> Symbols<'t> {
                 State::TlsBase => target.addr = layout.template().addr,
                 State::Made => {
                     // Which sections there are was asked when it was resolved.
-                    let made = made(target_name(inputs, self.targets, number as u32), &|_| true);
+                    let made = made(name_of(inputs, target), &|_| true);
                     target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
                 }
-                _ => continue,
-            }
-            if let Some(place) = self.targets.get_mut(number) {
-                *place = target;
+                _ => {}
             }
         }
     }
@@ -229,14 +193,29 @@ impl<'t> Symbols<'t> {
         Some((own.definer, self.targets.get(own.definer as usize)?))
     }
 
-    /// The number of the definition that symbol `index` of an object means.
-    #[inline]
-    pub(super) fn number(&self, first: &First, index: usize) -> Option<u32> {
-        self.targets.get(first.symbol.checked_add(index)?).map(|own| own.definer)
-    }
-
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Target> {
         self.targets.get_mut(number)
+    }
+}
+
+/// Who defines `target`, which no object does.
+fn ask<'data, O: Object<'data>>(
+    inputs: &[Input<'data, O>],
+    target: &mut Target,
+    layout: &Layout<'_, 'data>,
+    resolve: &mut dyn FnMut(&str) -> Option<Addr>,
+) {
+    let name = name_of(inputs, target);
+    if let Some(made) = made(name, &|section| layout.has(section)) {
+        target.state = match made {
+            Made::Got => State::GotBase,
+            Made::Tls => State::TlsBase,
+            _ => State::Made,
+        };
+    } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
+        (target.state, target.addr) = (State::External, addr);
+    } else if target.weak {
+        target.state = State::Null;
     }
 }
 
@@ -295,10 +274,21 @@ pub(super) fn target_name<'data, O: Object<'data>>(
     targets: &[Target],
     number: u32,
 ) -> &'data str {
-    let symbol = targets
-        .get(number as usize)
-        .and_then(|target| inputs.get(target.object as usize)?.object.symbol(target.index as usize).ok());
+    targets.get(number as usize).map_or("", |target| name_of(inputs, target))
+}
+
+/// The name of the symbol that is `target`.
+fn name_of<'data, O: Object<'data>>(inputs: &[Input<'data, O>], target: &Target) -> &'data str {
+    let input = inputs.get(target.object as usize);
+    let symbol = input.and_then(|input| input.object.symbol(target.index as usize).ok());
     symbol.map_or("", |symbol| symbol.name)
+}
+
+/// Whether `name` is the name of symbol `number`.
+fn is_named<'data, O: Object<'data>>(inputs: &[Input<'data, O>], targets: &[Target], number: u32, name: &str) -> bool {
+    let target = targets.get(number as usize);
+    let found = target.and_then(|target| Some((&inputs.get(target.object as usize)?.object, target.index as usize)));
+    found.is_some_and(|(object, index)| object.is_named(index, name))
 }
 
 fn input_name<'data, O>(inputs: &[Input<'data, O>], target: &Target) -> &'data str {

@@ -71,7 +71,7 @@ pub struct Placed {
     pub(super) run: Run,
 }
 
-/// Of a section of relocations: the number of the section that they change, and what the plan makes of them, which is the
+/// Of a section of relocations: the number of the section that they change, else [`NONE`]; and what the plan makes of them, which is the
 /// `count` fixups from number `first` on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run {
@@ -142,6 +142,11 @@ impl Target {
         let before = self.entries;
         self.entries |= 1 << kind as u8;
         if self.entries == before { 0 } else { slots(kind) }
+    }
+
+    /// Whether an entry of the kind was counted for it.
+    pub(super) const fn counts(&self, kind: Kind) -> bool {
+        self.entries & 1 << kind as u8 != 0
     }
 
     pub(super) fn has_addr(&self) -> bool {
@@ -251,6 +256,10 @@ impl Output<'_> {
     /// What its address is a multiple of, in bytes.
     pub fn align(&self) -> u64 {
         self.align
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.prot == Prot::ReadExec
     }
 
     /// The address after its last byte.

@@ -3,9 +3,9 @@
 use super::error::{Cause, Failure};
 use super::kinds::{facts, unsupported};
 use super::layout::Layout;
-use super::object::{Content, Kind, Object, ObjectError, Origin, Relocation, Section};
+use super::object::{BATCH, Content, Cursor, Kind, Object, ObjectError, Origin, Relocation, Section};
 use super::parts::{self, FULL};
-use super::route::{Link, Reference};
+use super::route::Reference;
 use super::symbols::{Symbols, target_name};
 use super::tables::{First, NONE, Placed, State, Target};
 use super::tls::Access;
@@ -31,10 +31,10 @@ pub(super) struct Table<'t, 'data, O> {
     /// The byte order of its data.
     pub(super) endian: Endian,
     /// Where it lies; `None` where it is left out.
-    start: Option<Addr>,
+    pub(super) start: Option<Addr>,
     /// The number and the address of its output section.
-    output: u32,
-    home: Addr,
+    pub(super) output: u32,
+    pub(super) home: Addr,
     /// The number of the island right after it, or [`NONE`].
     isle: u32,
     /// Bytes by which it was moved since what the islands need was counted.
@@ -48,8 +48,6 @@ pub(super) struct Site<'a, 't, 'data, O> {
     pub(super) relocation: &'a Relocation,
     /// Its index among those of the table.
     index: usize,
-    /// The number of the definition that it refers to, where that was asked for; else [`NONE`].
-    definer: u32,
 }
 
 /// The sections of relocations of all loaded sections, in the order of the objects.
@@ -73,7 +71,12 @@ pub(super) fn for_each_relocation<'data, O: Object<'data>>(
     mut visit: impl FnMut(&Site<'_, '_, 'data, O>),
 ) {
     for table in tables(inputs, firsts, layout) {
-        table.for_each(&mut (), |(), _| None, |(), site| _ = site.map(&mut visit));
+        let mut batch = [Relocation::NONE; BATCH];
+        let mut cursor = Cursor::default();
+        while let Some(read) = table.read(&mut cursor, &mut batch) {
+            let Ok((first, relocations)) = read else { continue };
+            (first..).zip(relocations).for_each(|(index, relocation)| visit(&table.site(index, relocation)));
+        }
     }
 }
 
@@ -85,8 +88,10 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         index: usize,
         layout: &Layout<'_, 'data>,
     ) -> Option<Self> {
+        // Most sections are of another kind, and need not be read again.
+        layout.placed.get(first.section + index).filter(|placed| placed.run.of != NONE)?;
         let object = &input.object;
-        let Kind::Relocations { of, count } = object.section(index).ok()?.kind else { return None };
+        let Kind::Relocations { of, count } = object.kind(index).ok()? else { return None };
         let Section { name: section, kind, .. } = object.section(of).ok()?;
         let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
         let number = (first.section + of) as u32;
@@ -96,120 +101,24 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         Some(Self { input, first, index, count, section, number, bytes, endian, start, output, home, isle, moved })
     }
 
-    /// Calls `visit` for every relocation, in order; for one that cannot be read, with why. `look` is asked beforehand for the
-    /// definers that a batch of them refers to, so that the processor fetches all at once.
+    /// The next relocations from where `cursor` stands, and the index of their first; `None` at the end.
     #[inline]
-    pub(super) fn for_each<S>(
+    pub(super) fn read<'b>(
         &self,
-        state: &mut S,
-        look: impl Fn(&S, &Relocation) -> Option<u32>,
-        mut visit: impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
-    ) {
-        let mut batch = Batch { relocations: [NOTHING; BATCH], len: 0, first: 0 };
-        self.input.object.for_each_relocation(self.index, self.count, &mut |relocation| match relocation {
-            Ok(relocation) => {
-                if batch.push(relocation) {
-                    batch.take().for_each(self, state, &look, &mut visit);
-                }
-            }
-            Err(error) => {
-                batch.take().fail(self, error, state, &look, &mut visit);
-                batch.first += 1;
-            }
-        });
-        batch.take().for_each(self, state, &look, &mut visit);
-    }
-}
-
-/// Relocations that are looked at together, so many at the most.
-struct Batch {
-    relocations: [Relocation; BATCH],
-    len: usize,
-    /// The index of the first among those of the table.
-    first: usize,
-}
-
-const BATCH: usize = 32;
-
-const NOTHING: Relocation = Relocation { offset: 0, reloc: Reloc::NONE, symbol: 0, addend: 0, origin: Origin::Zero };
-
-impl Batch {
-    /// Adds a relocation, and says whether there is no room for another.
-    #[inline(always)]
-    fn push(&mut self, relocation: Relocation) -> bool {
-        if let Some(place) = self.relocations.get_mut(self.len) {
-            *place = relocation;
-        }
-        self.len += 1;
-        self.len >= BATCH
+        cursor: &mut Cursor,
+        batch: &'b mut [Relocation],
+    ) -> Option<Result<(usize, &'b [Relocation]), ObjectError>> {
+        cursor.read(&self.input.object, self.index, self.count, batch)
     }
 
-    /// Empties the batch of what there is to be visited.
-    #[inline(always)]
-    fn take(&mut self) -> Taken<'_> {
-        let (len, first) = (core::mem::take(&mut self.len), self.first);
-        self.first += len;
-        Taken { relocations: self.relocations.get(..len).unwrap_or_default(), first }
-    }
-}
-
-struct Taken<'b> {
-    relocations: &'b [Relocation],
-    first: usize,
-}
-
-impl Taken<'_> {
-    /// Visits them, and then one that cannot be read.
-    #[cold]
-    #[inline(never)]
-    fn fail<'t, 'data, O, S>(
-        self,
-        table: &Table<'t, 'data, O>,
-        error: ObjectError,
-        state: &mut S,
-        look: &impl Fn(&S, &Relocation) -> Option<u32>,
-        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
-    ) {
-        self.for_each(table, state, look, visit);
-        visit(state, Err(error));
-    }
-
-    #[inline(never)]
-    fn for_each<'t, 'data, O, S>(
-        self,
-        table: &Table<'t, 'data, O>,
-        state: &mut S,
-        look: &impl Fn(&S, &Relocation) -> Option<u32>,
-        visit: &mut impl FnMut(&mut S, Result<&Site<'_, 't, 'data, O>, ObjectError>),
-    ) {
-        let mut definers = [NONE; BATCH];
-        definers.iter_mut().zip(self.relocations).for_each(|(definer, relocation)| {
-            *definer = look(state, relocation).unwrap_or(NONE);
-        });
-        for (index, (relocation, definer)) in (self.first..).zip(self.relocations.iter().zip(definers)) {
-            visit(state, Ok(&Site { table, relocation, index, definer }));
-        }
+    /// The relocation of that index, where it stands.
+    #[inline]
+    pub(super) fn site<'a>(&'a self, index: usize, relocation: &'a Relocation) -> Site<'a, 't, 'data, O> {
+        Site { table: self, relocation, index }
     }
 }
 
 impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
-    /// What the relocation refers to, if that is a plain symbol, and it is given its address or a slot that is the same for
-    /// all objects: as most are. `None` leaves it to [`reference`](Self::reference).
-    #[inline]
-    pub(super) fn link<'s>(&self, symbols: &'s Symbols<'_>) -> Option<Link<'s>> {
-        let Relocation { offset, reloc, addend, origin, .. } = *self.relocation;
-        let Table { first, number: section, start, output, home, .. } = *self.table;
-        let facts = facts(reloc);
-        let number = self.definer;
-        let target = symbols.targets().get(number as usize)?;
-        let is_slot = facts.is_slot & (addend == 0) & (first.base == 0);
-        if !(target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero)) {
-            return None;
-        }
-        let place = start?.plus(offset.cast_signed());
-        Some(Link { facts, place, section, output, home, target, number, to: target.addr.plus(addend) })
-    }
-
     /// What the relocation refers to.
     ///
     /// # Errors

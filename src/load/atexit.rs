@@ -2,7 +2,8 @@
 
 use crate::arena::Prot;
 use crate::link::{
-    Binding, Content, Definition, Input, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section, Symbol,
+    Binding, Content, Cursor, Definition, Input, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section,
+    Symbol,
 };
 use crate::patch::Endian;
 use crate::reloc::Reloc;
@@ -74,6 +75,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         Ok(Section::new(".text", kind))
     }
 
+    fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        match self {
+            Self::Given(object) => object.kind(index),
+            Self::Atexit(_) => self.section(index).map(|section| section.kind),
+        }
+    }
+
     fn symbol_count(&self) -> usize {
         match self {
             Self::Given(object) => object.symbol_count(),
@@ -97,6 +105,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         }
     }
 
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        match self {
+            Self::Given(object) => object.is_named(index, name),
+            Self::Atexit(_) => self.symbol(index).is_ok_and(|symbol| symbol.name == name),
+        }
+    }
+
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         if let Self::Given(object) = self {
             return object.relocation(section, index);
@@ -112,15 +127,15 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         }
     }
 
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
         match self {
-            Self::Given(object) => object.for_each_relocation(section, count, visit),
-            Self::Atexit(_) => (0..count).for_each(|index| visit(self.relocation(section, index))),
+            Self::Given(object) => object.read_relocations(section, cursor, batch),
+            Self::Atexit(_) => cursor.fill(batch, |index| self.relocation(section, index)),
         }
     }
 

@@ -37,7 +37,7 @@ impl Fixup {
     }
 
     /// The class of the value, and the value as a plain number, modulo 2^64.
-    pub(super) const fn given(&self) -> (Class, u64) {
+    pub(crate) const fn given(&self) -> (Class, u64) {
         (self.class, self.value)
     }
 

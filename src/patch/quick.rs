@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::reloc::{Class, Recipe, Reloc, Value};
 
 /// Whether there is a quick way: its tables are not for every flash.
-pub(super) const QUICK: bool = cfg!(feature = "fast");
+pub(crate) const QUICK: bool = cfg!(feature = "fast");
 
 impl Reloc {
     /// Whether the place where `bytes` begin would take `value`, which is of `class`, and all of it is ordinary.

@@ -2,7 +2,7 @@
 
 use super::occupant::CELL;
 use super::step::{Step, Steps};
-use super::{Callee, Detour, Form, Occupant, Purpose, Veneer, VeneerError};
+use super::{Callee, Detour, Form, Occupant, Purpose, VeneerError};
 use crate::addr::{Addr, Misaligned};
 use crate::insn::UDF;
 use crate::patch::{PatchError, Section};
@@ -57,10 +57,13 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     ///
     /// [`VeneerError::Misaligned`] if no branch can lead there: an address that is not a multiple of 4, a slot that is
     /// not of 8. [`VeneerError::Full`] if no cell, or no two side by side, are free.
+    #[inline]
     pub fn veneer_for(&mut self, callee: impl Into<Callee>) -> Result<Addr, VeneerError> {
         let callee = callee.into();
-        callee.veneer_at(self.base).map_err(VeneerError::Misaligned)?;
-        self.make(|addr| Occupant::Veneer(Veneer { addr, callee }))
+        match self.get(callee) {
+            Some(addr) => Ok(addr),
+            None => self.make(Occupant::Veneer(callee.veneer_at(self.base).map_err(VeneerError::Misaligned)?)),
+        }
     }
 
     /// The address of the `B target` for conditional branches, which is made if there is none. The veneer to `target` is one,
@@ -73,14 +76,14 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     /// [`VeneerError::Misaligned`] if `target` is not a multiple of 4. [`VeneerError::Full`], and
     /// [`VeneerError::OutOfReach`] of the target, from where the next free cell is.
     pub fn hop_to(&mut self, target: Addr) -> Result<Addr, VeneerError> {
-        Misaligned::check(target, INSN).map_err(VeneerError::Misaligned)?;
-        if self.get(Purpose::Hop(target)).is_none()
-            && let Some(Occupant::Veneer(veneer)) = self.occupant_for(target)
-            && veneer.form() == Form::Direct
-        {
-            return Ok(veneer.addr());
+        if let Some(addr) = self.get(Purpose::Hop(target)) {
+            return Ok(addr);
         }
-        self.make(|addr| Occupant::Hop { addr, target })
+        Misaligned::check(target, INSN).map_err(VeneerError::Misaligned)?;
+        match self.occupant_for(target) {
+            Some(Occupant::Veneer(veneer)) if veneer.form() == Form::Direct => Ok(veneer.addr()),
+            _ => self.make(Occupant::Hop { addr: self.base, target }),
+        }
     }
 
     /// The address of the cells for `detour`, which are made if there are none; its place then holds a `B` to there.
@@ -96,7 +99,7 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
         match self.occupant_for(detour) {
             Some(Occupant::Detour { addr, detour: known }) if known == detour => Ok(addr),
             Some(_) => Err(VeneerError::Taken(detour.place())),
-            None => self.make(|addr| Occupant::Detour { addr, detour }),
+            None => self.make(Occupant::Detour { addr: self.base, detour }),
         }
     }
 
@@ -110,8 +113,11 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     /// [`VeneerError::Misaligned`] if `callee` is not a multiple of 4. [`VeneerError::Full`], and
     /// [`VeneerError::OutOfReach`] of the callee, from where the next free cell is.
     pub fn pad_for(&mut self, callee: Addr) -> Result<Addr, VeneerError> {
+        if let Some(addr) = self.get(Purpose::Pad(callee)) {
+            return Ok(addr);
+        }
         Misaligned::check(callee, INSN).map_err(VeneerError::Misaligned)?;
-        self.make(|addr| Occupant::Pad { addr, callee })
+        self.make(Occupant::Pad { addr: self.base, callee })
     }
 
     /// Frees the cells for `purpose` and returns their address. Nothing may branch there any more, for the next to come takes
@@ -127,30 +133,26 @@ impl<T: AsRef<[Cell]> + AsMut<[Cell]>> Island<T> {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn remove(&mut self, purpose: impl Into<Purpose>) -> Option<Addr> {
-        let occupant = self.occupant_for(purpose)?;
-        self.cells.remove(occupant.key()).map(|unit| cell(self.base, unit))
+        self.cells.remove(purpose.into().keys()).map(|unit| cell(self.base, unit))
     }
 
-    /// The address of what there is for the same as the `occupant`, which is put where there is room if there is nothing.
-    fn make(&mut self, occupant: impl Fn(Addr) -> Occupant) -> Result<Addr, VeneerError> {
-        let base = self.base;
-        let at = |unit| occupant(cell(base, unit));
-        if let Some(addr) = self.get(at(0).purpose()) {
-            return Ok(addr);
-        }
+    /// Puts `occupant`, wherever it says that it is, where there is room, and returns the address.
+    fn make(&mut self, occupant: Occupant) -> Result<Addr, VeneerError> {
+        let at = |unit| occupant.at(cell(self.base, unit));
         let full = VeneerError::Full { capacity: self.capacity(), used: self.len() };
         // Where one cell is free, two may be elsewhere.
         let (unit, units) = self.cells.next(|one| at(one).units()).ok_or(full)?;
         at(unit).check_reach()?;
-        let claimed = self.cells.claim(at(unit).key(), |_| units);
-        claimed.map(|unit| cell(base, unit)).ok_or(full)
+        let taken = self.cells.add(occupant.key(), units);
+        taken.map(|unit| cell(self.base, unit)).ok_or(full)
     }
 }
 
 impl<T: AsRef<[Cell]>> Island<T> {
     /// The address of the cells for `purpose`, if there are any.
+    #[inline]
     pub fn get(&self, purpose: impl Into<Purpose>) -> Option<Addr> {
-        self.occupant_for(purpose).map(Occupant::addr)
+        self.cells.find(purpose.into().keys()).map(|unit| cell(self.base, unit))
     }
 
     /// The address of the island.
@@ -212,8 +214,7 @@ impl<T: AsRef<[Cell]>> Island<T> {
     }
 
     fn occupant_for(&self, purpose: impl Into<Purpose>) -> Option<Occupant> {
-        let purpose = purpose.into();
-        self.occupant(self.cells.find_kind(purpose.id(), |kind| purpose.is(kind))?)
+        self.occupant(self.cells.find(purpose.into().keys())?)
     }
 
     /// What has `unit` as its first cell.

@@ -5,7 +5,7 @@ use super::{Callee, Detour, Veneer, VeneerError};
 use crate::addr::Addr;
 use crate::insn::{BTI_C, b};
 use crate::reloc::{Reloc, Slot, Value};
-use crate::slots::{Key, Record, Units};
+use crate::slots::{Key, Keys, Record, Units};
 
 /// Bytes of a cell.
 pub(super) const CELL: usize = 16;
@@ -57,22 +57,17 @@ const PAD: u8 = 3;
 const DETOUR: u8 = 0x80;
 
 impl Purpose {
-    /// The number by which it is found, among those whose kind [is](Self::is) one of its own.
-    pub(super) const fn id(self) -> u64 {
-        match self {
-            Self::Veneer(Callee::Slot(slot)) => slot.addr().get(),
-            Self::Veneer(Callee::Addr(addr)) | Self::Hop(addr) | Self::Detour(addr) | Self::Pad(addr) => addr.get(),
-        }
-    }
-
-    pub(super) const fn is(self, kind: u8) -> bool {
-        match self {
-            Self::Veneer(Callee::Addr(_)) => kind == TO_ADDR,
-            Self::Veneer(Callee::Slot(_)) => kind == TO_SLOT,
-            Self::Hop(_) => kind == HOP,
-            Self::Detour(_) => kind & DETOUR != 0,
-            Self::Pad(_) => kind == PAD,
-        }
+    /// By which it is found.
+    #[inline]
+    pub(super) const fn keys(self) -> Keys {
+        let (addr, kind, mask) = match self {
+            Self::Veneer(Callee::Addr(addr)) => (addr, TO_ADDR, u8::MAX),
+            Self::Veneer(Callee::Slot(slot)) => (slot.addr(), TO_SLOT, u8::MAX),
+            Self::Hop(addr) => (addr, HOP, u8::MAX),
+            Self::Detour(addr) => (addr, DETOUR, DETOUR),
+            Self::Pad(addr) => (addr, PAD, u8::MAX),
+        };
+        Keys::like(Key { id: addr.get(), kind }, mask)
     }
 }
 
@@ -168,17 +163,22 @@ impl Occupant {
         Ok(())
     }
 
+    /// The same at `addr`.
+    pub(super) const fn at(self, addr: Addr) -> Self {
+        match self {
+            Self::Veneer(veneer) => Self::Veneer(Veneer { addr, ..veneer }),
+            Self::Hop { target, .. } => Self::Hop { addr, target },
+            Self::Detour { detour, .. } => Self::Detour { addr, detour },
+            Self::Pad { callee, .. } => Self::Pad { addr, callee },
+        }
+    }
+
     pub(super) const fn key(self) -> Key {
-        let kind = match self {
-            Self::Veneer(veneer) => match veneer.callee() {
-                Callee::Addr(_) => TO_ADDR,
-                Callee::Slot(_) => TO_SLOT,
-            },
-            Self::Hop { .. } => HOP,
-            Self::Detour { detour, .. } => DETOUR | detour.to_bits(),
-            Self::Pad { .. } => PAD,
-        };
-        Key { id: self.purpose().id(), kind }
+        let key = self.purpose().keys().key();
+        match self {
+            Self::Detour { detour, .. } => Key { kind: DETOUR | detour.to_bits(), ..key },
+            _ => key,
+        }
     }
 
     /// What it takes: the address that a detour builds is kept with its first cell.

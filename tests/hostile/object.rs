@@ -4,7 +4,7 @@ use aarch64_reloc::formats::coff::Coff;
 use aarch64_reloc::formats::detect::Format;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::macho::MachO;
-use aarch64_reloc::link::{Object, ObjectError, Relocation, Section, Symbol};
+use aarch64_reloc::link::{Cursor, Object, ObjectError, Relocation, Section, Symbol};
 use aarch64_reloc::patch::Endian;
 
 pub struct Any<'data>(Box<dyn Object<'data> + 'data>);
@@ -44,13 +44,13 @@ impl<'data> Object<'data> for Any<'data> {
         self.0.relocation(section, index)
     }
 
-    fn for_each_relocation(
+    fn read_relocations(
         &self,
         section: usize,
-        count: usize,
-        visit: &mut dyn FnMut(Result<Relocation, ObjectError>),
-    ) {
-        self.0.for_each_relocation(section, count, visit);
+        cursor: &mut Cursor,
+        batch: &mut [Relocation],
+    ) -> Result<usize, ObjectError> {
+        self.0.read_relocations(section, cursor, batch)
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {
