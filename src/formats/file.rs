@@ -2,7 +2,7 @@
 
 use super::crel::Crel;
 use super::dynamic;
-use super::records::{Head, Headers, Records, Symbols};
+use super::records::{Head, Headers, Records, Symbols, load};
 use super::strings::Strings;
 use crate::link::{Cursor, FULL, ObjectError, Omitted, Origin, Part, Problem, Relocation};
 use crate::patch::{Endian, raw_at};
@@ -11,7 +11,7 @@ use core::iter;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
 use elf::file::Class;
-use elf::parse::{ParseAt, ParsingTable};
+use elf::parse::ParsingTable;
 use elf::relocation::{Rel, Rela};
 use elf::section::SectionHeader;
 
@@ -146,24 +146,18 @@ impl<'data> File<'data> {
         let header = self.header(section)?;
         let bytes = self.content(&header).map_err(refuse)?;
         let entry = match header.sh_type {
-            abi::SHT_REL if FULL => self.nth(bytes, index).map(|Rel { r_offset, r_sym, r_type }| Rela {
-                r_offset,
-                r_sym,
-                r_type,
-                r_addend: 0,
-            }),
+            abi::SHT_REL if FULL => {
+                let entry = ParsingTable::<_, Rel>::new(self.order, Class::ELF64, bytes).get(index).ok();
+                entry.map(|Rel { r_offset, r_sym, r_type }| Rela { r_offset, r_sym, r_type, r_addend: 0 })
+            }
             SHT_CREL if FULL => {
                 let mut all = Crel::new(bytes).map_err(refuse)?.enumerate();
                 let found = all.find(|(at, entry)| *at == index || entry.is_err());
                 found.map(|(_, entry)| entry).transpose().map_err(refuse)?
             }
-            _ => self.nth(bytes, index),
+            _ => Records::<Rela, 3>::new(bytes, self.order).get(index),
         };
         entry.ok_or(refuse(Problem::Index))
-    }
-
-    fn nth<P: ParseAt>(&self, table: &[u8], index: usize) -> Option<P> {
-        ParsingTable::new(self.order, Class::ELF64, table).get(index).ok()
     }
 
     /// Entry `index` of the table of relocations that is section `section`.
@@ -303,9 +297,9 @@ fn decode<const BIG: bool>(entries: &[[u8; ENTRY_SIZE as usize]], batch: &mut [R
     let mut read = 0;
     for (place, entry) in batch.iter_mut().zip(entries) {
         let (words, _) = entry.as_chunks();
-        let &[offset, info, addend] = words else { break };
+        let [offset, info, addend] = words else { break };
         let [offset, info, addend] =
-            [offset, info, addend].map(|word| if BIG { u64::from_be_bytes(word) } else { u64::from_le_bytes(word) });
+            [offset, info, addend].map(|word| if BIG { load(word).swap_bytes() } else { load(word) });
         let Some(reloc) = Reloc::from_elf(info as u32) else { break };
         let (symbol, addend) = ((info >> 32) as usize, addend.cast_signed());
         *place = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };

@@ -1,9 +1,11 @@
 //! The records of an ELF64 file (gABI, "ELF Header", "Section Header", "Symbol Table"), in either byte order. Each is a run of
 //! words of eight bytes, whole or in parts.
 
+use crate::link::FULL;
 use core::marker::PhantomData;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
+use elf::relocation::Rela;
 use elf::section::SectionHeader;
 use elf::symbol::Symbol;
 
@@ -51,7 +53,7 @@ impl<'data, R: Record<WORDS>, const WORDS: usize> Records<'data, R, WORDS> {
 
 impl Record<8> for SectionHeader {
     #[inline]
-    fn read(&[name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8], order: AnyEndian) -> Self {
+    fn read([name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8], order: AnyEndian) -> Self {
         let [sh_name, sh_type] = halves(name, order);
         let [sh_link, sh_info] = halves(link, order);
         Self {
@@ -71,10 +73,23 @@ impl Record<8> for SectionHeader {
 
 impl Record<3> for Symbol {
     #[inline]
-    fn read(&[name, value, size]: &[Word; 3], order: AnyEndian) -> Self {
-        let ([st_name, _], [.., st_shndx], [_, _, _, _, st_info, st_other, ..]) =
+    fn read([name, value, size]: &[Word; 3], order: AnyEndian) -> Self {
+        let ([st_name, _], [.., st_shndx], &[_, _, _, _, st_info, st_other, ..]) =
             (halves(name, order), quarters(name, order), name);
         Self { st_name, st_shndx, st_info, st_other, st_value: whole(value, order), st_size: whole(size, order) }
+    }
+}
+
+impl Record<3> for Rela {
+    #[inline]
+    fn read([offset, info, addend]: &[Word; 3], order: AnyEndian) -> Self {
+        let info = whole(info, order);
+        Self {
+            r_offset: whole(offset, order),
+            r_sym: (info >> 32) as u32,
+            r_type: info as u32,
+            r_addend: whole(addend, order).cast_signed(),
+        }
     }
 }
 
@@ -98,7 +113,7 @@ impl<'data> Head<'data> {
             return None;
         }
         let order = AnyEndian::from_ei_data(data).ok()?;
-        let &[_, _, kind, _, segments, sections, sizes, counts] = words;
+        let [_, _, kind, _, segments, sections, sizes, counts] = words;
         let ([kind, machine, ..], [.., segment_size]) = (quarters(kind, order), quarters(sizes, order));
         let [segment_count, section_size, section_count, names] = quarters(counts, order);
         let (segments, sections) = (whole(segments, order), whole(sections, order));
@@ -124,26 +139,39 @@ impl<'data> Head<'data> {
     }
 }
 
-#[inline(always)]
-fn whole(word: Word, order: AnyEndian) -> u64 {
-    let whole = u64::from_le_bytes(word);
-    if order.is_big() { whole.swap_bytes() } else { whole }
+/// The number in a word of a file that is little-endian. Where a machine loads only what is aligned, that takes eight loads: they
+/// are everywhere, or a loop in one place, by what counts.
+#[cfg_attr(feature = "fast", inline(always))]
+#[cfg_attr(not(feature = "fast"), inline(never))]
+pub(super) fn load(word: &Word) -> u64 {
+    if cfg!(feature = "fast") {
+        u64::from_le_bytes(*word)
+    } else {
+        word.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
 }
 
 #[inline(always)]
-fn halves([a, b, c, d, e, f, g, h]: Word, order: AnyEndian) -> [u32; 2] {
-    let half = |bytes| {
-        let half = u32::from_le_bytes(bytes);
-        if order.is_big() { half.swap_bytes() } else { half }
-    };
-    [half([a, b, c, d]), half([e, f, g, h])]
+fn is_big(order: AnyEndian) -> bool {
+    FULL && order.is_big()
 }
 
 #[inline(always)]
-fn quarters([a, b, c, d, e, f, g, h]: Word, order: AnyEndian) -> [u16; 4] {
-    let quarter = |bytes| {
-        let quarter = u16::from_le_bytes(bytes);
-        if order.is_big() { quarter.swap_bytes() } else { quarter }
-    };
-    [quarter([a, b]), quarter([c, d]), quarter([e, f]), quarter([g, h])]
+fn whole(word: &Word, order: AnyEndian) -> u64 {
+    if is_big(order) { load(word).swap_bytes() } else { load(word) }
+}
+
+#[inline(always)]
+fn halves(word: &Word, order: AnyEndian) -> [u32; 2] {
+    let whole = load(word);
+    [whole as u32, (whole >> 32) as u32].map(|half| if is_big(order) { half.swap_bytes() } else { half })
+}
+
+#[inline(always)]
+fn quarters(word: &Word, order: AnyEndian) -> [u16; 4] {
+    let whole = load(word);
+    [0, 16, 32, 48].map(|shift| {
+        let quarter = (whole >> shift) as u16;
+        if is_big(order) { quarter.swap_bytes() } else { quarter }
+    })
 }

@@ -252,7 +252,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         if router.policy.execute_only && reads_text(&reference, layout) {
             return None;
         }
-        let action = check_one(site, &reference, router, &|reference| begins(inputs, firsts, reference));
+        let action = check_one(site, &reference, router, &|reference| if FULL { begins(inputs, firsts, reference) } else { None });
         let (number, reloc, facts, has_own_slot) =
             (reference.number, reference.reloc, reference.facts, reference.has_own_slot());
         let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));
