@@ -251,7 +251,9 @@ impl<'a> Section<'a> {
 
 /// The bytes of a place as a number; `None` where it does not lie wholly inside.
 pub(crate) fn raw_at(bytes: &[u8], offset: usize, reloc: Reloc, endian: Endian) -> Option<u64> {
-    let raw = match *bytes.get(offset..offset.checked_add(reloc.size())?)? {
+    let place = bytes.get(offset..offset.checked_add(reloc.size())?)?;
+    let raw = match *place {
+        _ if !QUICK => place.iter().rev().fold(0, |raw, &byte| raw << 8 | u64::from(byte)),
         [a, b] => u16::from_le_bytes([a, b]).into(),
         [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
         [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),

@@ -7,7 +7,7 @@ use crate::link::{
     Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation,
     Section, Symbol,
 };
-use crate::patch::Endian;
+use crate::patch::{Endian, QUICK};
 use elf::abi;
 use elf::section::SectionHeader;
 use elf::symbol::Symbol as Entry;
@@ -49,7 +49,8 @@ impl<'data> Elf<'data> {
             header.sh_type == abi::SHT_SYMTAB_SHNDX && index.is_some() && index == file.symtab
         };
         let extended = file.sections.iter().find(is_extended).and_then(|header| file.content(&header).ok());
-        let has_versions = file.symbol_names.has(b'@');
+        // To look through all names is quicker, and no more.
+        let has_versions = !QUICK || file.symbol_names.has(b'@');
         Ok(Self { file, extended, has_versions })
     }
 

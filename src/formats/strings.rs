@@ -1,6 +1,7 @@
 //! Names in object files: string tables (gABI, "String Table"), how long a name may be, and the version in it.
 
 use crate::link::Problem;
+use crate::patch::QUICK;
 
 /// The longest name of a symbol or section, in bytes. Names can lie on top of each other in a file, so that without a bound
 /// all names of a small one could together be as long as its size squared; with it, and 24 bytes for each symbol of ELF, they are
@@ -20,7 +21,7 @@ pub(super) struct Strings<'data> {
 impl<'data> Strings<'data> {
     /// The table that is these bytes.
     pub(super) fn new(bytes: &'data [u8]) -> Self {
-        let names = if are_ended(bytes) { str::from_utf8(bytes).unwrap_or_default() } else { "" };
+        let names = if QUICK && are_ended(bytes) { str::from_utf8(bytes).unwrap_or_default() } else { "" };
         Self { bytes, names }
     }
 
@@ -32,6 +33,9 @@ impl<'data> Strings<'data> {
     /// The name that begins `offset` bytes into the table. No more than the longest name is looked at.
     #[inline]
     pub(super) fn get(self, offset: u32) -> Result<&'data str, Problem> {
+        if !QUICK {
+            return self.look(offset);
+        }
         let rest = self.names.get(offset as usize..);
         match rest.and_then(|rest| rest.get(..length(rest.as_bytes())?)) {
             Some(name) => Ok(name),
@@ -72,6 +76,9 @@ fn are_ended(bytes: &[u8]) -> bool {
 
 /// How many bytes come before the first that is zero; `None` where none is. Names are short, so that eight bytes at a time is enough.
 fn length(bytes: &[u8]) -> Option<usize> {
+    if !QUICK {
+        return bytes.iter().position(|&byte| byte == 0);
+    }
     const LOW: u64 = u64::MAX / 255;
     let mut len = 0;
     let mut rest = bytes;

@@ -6,11 +6,12 @@ use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
 use super::kinds::{facts, slots};
 use super::object::{self, BATCH, Binding, Cursor, Definition, Object, Relocation};
+use super::parts::FULL;
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
-use crate::patch::Fixup;
+use crate::patch::{Fixup, QUICK};
 use crate::reloc::{Reloc, Remedy};
 use crate::{got, veneer};
 
@@ -159,26 +160,37 @@ impl Found {
         let mut cursor = Cursor::default();
         while let Some(read) = cursor.read(object, section, count, batch) {
             for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
+                if !FULL && !QUICK {
+                    self.relocation(*reloc, if *addend == 0 { [1, 0] } else { [0, 1] }, is_text);
+                    continue;
+                }
                 if let Some([without, with]) = counts.get_mut(*reloc as usize) {
                     *(if *addend == 0 { without } else { with }) += 1;
                 }
             }
         }
         for (&reloc, [without, with]) in Reloc::ALL.iter().zip(counts).filter(|counts| counts.1 != [0, 0]) {
-            let (facts, count) = (facts(reloc), without + with);
-            match facts.entry {
-                Some(Kind::Gdat) => self.to_slot += count,
-                Some(kind) => self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind))),
-                None => {}
-            }
-            self.near += if facts.is_near_slot { count } else { 0 };
-            if facts.is_call {
-                self.calls += count;
-                self.plain_calls += if is_text { without } else { 0 };
-            }
-            self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
-            self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
+            self.relocation(reloc, [without, with], is_text);
         }
+    }
+
+    /// Counts relocations of one kind: those without an addend, and those with one.
+    fn relocation(&mut self, reloc: Reloc, [without, with]: [usize; 2], is_text: bool) {
+        let (facts, count) = (facts(reloc), without + with);
+        match facts.entry {
+            Some(kind) if FULL && kind != Kind::Gdat => {
+                self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind)));
+            }
+            Some(_) => self.to_slot += count,
+            None => {}
+        }
+        self.near += if facts.is_near_slot { count } else { 0 };
+        if facts.is_call {
+            self.calls += count;
+            self.plain_calls += if is_text { without } else { 0 };
+        }
+        self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
+        self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
     }
 
     fn symbols<'data, O: Object<'data>>(&mut self, object: &O, has_groups: bool) {

@@ -42,6 +42,14 @@ impl Section<'_> {
     /// Applies all of `fixups`; the first that was refused, and its index.
     pub(super) fn patch_each(&mut self, fixups: &[Fixup]) -> Option<(usize, PatchError)> {
         match self.endian {
+            _ if !QUICK => {
+                let mut first = None;
+                for (index, fixup) in fixups.iter().enumerate() {
+                    let result = self.patch_exactly(fixup.offset(), fixup.reloc(), fixup.value());
+                    first = first.or(result.err().map(|error| (index, error)));
+                }
+                first
+            }
             Endian::Little => self.patch_each_of::<false>(fixups),
             Endian::Big => self.patch_each_of::<true>(fixups),
         }
