@@ -156,12 +156,23 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
+    #[cold]
+    #[inline(never)]
     fn failure(&mut self, failure: Failure<'_>) {
         self.count += 1;
         (self.sink)(&failure);
     }
 
+    /// Reports what is wrong with the file of `object`.
+    #[cold]
+    #[inline(never)]
+    fn object(&mut self, object: &str, error: ObjectError) {
+        self.failure(Failure::of(object, Cause::Object(error)));
+    }
+
     /// Reports what no one object is at fault for, and stops.
+    #[cold]
+    #[inline(never)]
     fn fatal(&mut self, cause: Cause<'_>) -> Fatal {
         self.failure(Failure::of("", cause));
         Fatal::Reported

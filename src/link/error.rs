@@ -170,8 +170,9 @@ impl fmt::Display for CommitError {
 
 impl core::error::Error for CommitError {}
 
-/// Why planning stops at once. Whatever may fail hands it on, so it is small: what is larger was reported before.
+/// Why planning stops at once. Whatever may fail hands it on, so it is two words: what is larger was reported before.
 #[derive(Clone, Copy, Debug)]
+#[repr(u64)]
 pub(super) enum Fatal {
     /// See [`Cause::Table`].
     Table(&'static &'static str),
@@ -179,8 +180,6 @@ pub(super) enum Fatal {
     TooBig,
     /// See [`Cause::Alignment`].
     Alignment(u64),
-    /// See [`Cause::Omitted`].
-    Omitted(Omitted),
     /// What was reported.
     Reported,
     /// The caller did not place a segment.
@@ -196,19 +195,12 @@ impl Fatal {
             Self::Table(name) => Cause::Table(name),
             Self::TooBig => Cause::TooBig,
             Self::Alignment(align) => Cause::Alignment(align),
-            Self::Omitted(part) => Cause::Omitted(part),
             Self::Reported | Self::NotPlaced => return None,
         })
     }
 }
 
 impl From<Omitted> for Cause<'_> {
-    fn from(part: Omitted) -> Self {
-        Self::Omitted(part)
-    }
-}
-
-impl From<Omitted> for Fatal {
     fn from(part: Omitted) -> Self {
         Self::Omitted(part)
     }

@@ -4,7 +4,7 @@ use super::error::{Cause, Failure, Fatal};
 use super::groups::Groups;
 use super::isles::WANTED;
 use super::names::Names;
-use super::object::{Content, Kind, Object, ObjectError};
+use super::object::{Content, Kind, Object, ObjectError, Part};
 use super::order::{self, output_name};
 use super::parts::{self, FULL};
 use super::sequence::{Ordered, Sequence};
@@ -108,9 +108,12 @@ impl<'t, 'data> Layout<'t, 'data> {
         let mut groups = Groups::new(inputs, firsts, groups);
         for (input, first) in inputs.iter().zip(firsts) {
             for index in 0..input.object.section_count() {
-                let read = input.object.section(index).and_then(|section| parts::check_section(section, index));
+                let read = input.object.section(index);
                 let number = first.section + index;
-                let done = match read {
+                let done = match read.map(|section| (section, section.kind)) {
+                    Ok((section, kind)) if let Some(part) = parts::omitted(&section, kind) => {
+                        Err(Part::Section(index).error(part.into()))
+                    }
                     Ok((_, Kind::Relocations { of, .. })) => {
                         let run = Run { of: first.section.saturating_add(of) as u32, first: 0, count: 0 };
                         self.note_run(number, run);
@@ -150,7 +153,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = done {
-                    report.failure(Failure::of(input.name, Cause::Object(error)));
+                    report.object(input.name, error);
                 }
             }
         }

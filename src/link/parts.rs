@@ -5,7 +5,7 @@
 
 use super::Options;
 use super::isles::STRIDE;
-use super::object::{Definition, Kind, ObjectError, Origin, Part, Relocation, Section, Symbol};
+use super::object::{Definition, Kind, Origin, Relocation, Section, Symbol};
 use super::order::may_have_priority;
 use super::tables::Output;
 use crate::arena::Prot;
@@ -98,25 +98,24 @@ pub(super) fn check_options(options: &Options<'_, '_>) -> Result<(), Omitted> {
     }
 }
 
-/// Lets section `index` of an object and its kind pass, unless they want what is left out.
+/// What a section of that kind wants that is left out.
 #[inline(always)]
-pub(super) fn check_section(section: Section<'_>, index: usize) -> Result<(Section<'_>, Kind<'_>), ObjectError> {
-    let part = match section.kind {
-        _ if FULL => return Ok((section, section.kind)),
-        Kind::ThreadLocal { .. } => Omitted::ThreadLocal,
-        Kind::Group { .. } => Omitted::Groups,
-        Kind::Loaded { .. } if !section.order.is_empty() || may_have_priority(section.output) => Omitted::Order,
-        _ => return Ok((section, section.kind)),
-    };
-    Err(Part::Section(index).error(part.into()))
+pub(super) fn omitted(section: &Section<'_>, kind: Kind<'_>) -> Option<Omitted> {
+    match kind {
+        _ if FULL => None,
+        Kind::ThreadLocal { .. } => Some(Omitted::ThreadLocal),
+        Kind::Group { .. } => Some(Omitted::Groups),
+        Kind::Loaded { .. } if !section.order.is_empty() || may_have_priority(section.output) => Some(Omitted::Order),
+        _ => None,
+    }
 }
 
-/// Lets symbol `index` of an object pass, unless it wants what is left out.
+/// What a symbol wants that is left out.
 #[inline(always)]
-pub(super) fn check_symbol(symbol: Symbol<'_>, index: u32) -> Result<Symbol<'_>, ObjectError> {
+pub(super) fn omitted_symbol(symbol: &Symbol<'_>) -> Option<Omitted> {
     match symbol.definition {
-        Definition::Indirect { .. } if !FULL => Err(Part::Symbol(index as usize).error(Omitted::Indirect.into())),
-        _ => Ok(symbol),
+        Definition::Indirect { .. } if !FULL => Some(Omitted::Indirect),
+        _ => None,
     }
 }
 
@@ -137,6 +136,9 @@ pub(super) fn check_relocation(relocation: &Relocation) -> Result<(), Omitted> {
 
 /// Refuses text that islands would stand in.
 pub(super) fn check_text(outputs: &[Output<'_>]) -> Result<(), Omitted> {
+    if FULL {
+        return Ok(());
+    }
     let text = outputs.iter().filter(|output| output.prot == Prot::ReadExec);
     if text.fold(0, |sum: u64, output| sum.saturating_add(output.size)) > STRIDE {
         Err(Omitted::Islands)

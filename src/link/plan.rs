@@ -89,7 +89,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         place: &mut dyn FnMut(&mut [Request]) -> Option<()>,
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
-        parts::check_options(options)?;
+        parts::check_options(options).map_err(|part| report.fatal(part.into()))?;
         let endian = one_endian(inputs, report);
         let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Fatal::Table(&"objects"))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
@@ -111,6 +111,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             // A pair begins at an even slot, so one may be left over.
             counts.slots = counts.slots.next_multiple_of(2);
         }
+        parts::check_text(layout.outputs()).map_err(|part| report.fatal(part.into()))?;
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
         // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
         let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
@@ -252,7 +253,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         if router.policy.execute_only && reads_text(&reference, layout) {
             return None;
         }
-        let action = check_one(site, &reference, router, &|reference| if FULL { begins(inputs, firsts, reference) } else { None });
+        let action = check_one(site, &reference, router, &|reference| {
+            if FULL { begins(inputs, firsts, reference) } else { None }
+        });
         let (number, reloc, facts, has_own_slot) =
             (reference.number, reference.reloc, reference.facts, reference.has_own_slot());
         let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));

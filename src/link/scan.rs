@@ -1,6 +1,6 @@
 //! The pass before there are addresses.
 
-use super::error::{Cause, Failure, Fatal};
+use super::error::{Cause, Fatal};
 use super::isles::STRIDE;
 use super::kinds::{Direct, direct, facts, slots as slots_of};
 use super::layout::{GOT, Layout, PLT};
@@ -102,7 +102,7 @@ impl Scan<'_, '_> {
             let relocations = match read {
                 Ok((_, relocations)) => relocations,
                 Err(error) => {
-                    report.failure(Failure::of(table.input.name, Cause::Object(error)));
+                    report.object(table.input.name, error);
                     next += 1;
                     continue;
                 }

@@ -7,7 +7,7 @@ use super::error::{Cause, Failure, Fatal};
 use super::layout::Layout;
 use super::made::{Made, made};
 use super::names::Names;
-use super::object::{Binding, Definition, Object, Symbol};
+use super::object::{Binding, Definition, Object, Part, Symbol};
 use super::parts;
 use super::route::{Action, Router};
 use super::tables::{First, NONE, State, Target};
@@ -41,14 +41,17 @@ impl<'t> Symbols<'t> {
                 let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
                 let (object, index) = (object as u32, index as u32);
                 *target = Target { definer: number, object, index, slot: NONE, ..Target::default() };
-                match input.object.symbol(index as usize).and_then(|symbol| parts::check_symbol(symbol, index)) {
+                match input.object.symbol(index as usize) {
+                    Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
+                        report.object(input.name, Part::Symbol(index as usize).error(part.into()));
+                    }
                     Ok(symbol) => {
                         describe(target, &symbol, |section| layout.number_of(first, section));
                         if symbol.binding != Binding::Local {
                             symbols.unite(inputs, symbol.name, number, report)?;
                         }
                     }
-                    Err(error) => report.failure(Failure::of(input.name, Cause::Object(error))),
+                    Err(error) => report.object(input.name, error),
                 }
                 next += 1;
             }

@@ -4,7 +4,7 @@ use super::{Isle, Isles, Pass};
 use crate::arena::Prot;
 use crate::link::error::Fatal;
 use crate::link::layout::{Layout, PLT};
-use crate::link::parts::{self, FULL};
+use crate::link::parts::FULL;
 use crate::link::tables::{NONE, Output, Placed};
 use crate::veneer::Cell;
 
@@ -30,7 +30,6 @@ impl<'t> Isles<'t> {
             plt.is_wide = true;
         }
         if !FULL {
-            parts::check_text(layout.outputs())?;
             return Ok(isles);
         }
         for step in 0..layout.steps() {
