@@ -253,7 +253,7 @@ impl<'a> Section<'a> {
 pub(crate) fn raw_at(bytes: &[u8], offset: usize, reloc: Reloc, endian: Endian) -> Option<u64> {
     let place = bytes.get(offset..offset.checked_add(reloc.size())?)?;
     let raw = match *place {
-        _ if !QUICK => place.iter().rev().fold(0, |raw, &byte| raw << 8 | u64::from(byte)),
+        _ if !quick::QUICK => place.iter().rev().fold(0, |raw, &byte| raw << 8 | u64::from(byte)),
         [a, b] => u16::from_le_bytes([a, b]).into(),
         [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
         [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),

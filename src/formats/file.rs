@@ -35,9 +35,6 @@ impl<'data> File<'data> {
         check_ident(bytes)?;
         let malformed = Part::File.error(Problem::Malformed("file header"));
         let Head { order, kind, machine, names, sections } = Head::read(bytes).ok_or(malformed)?;
-        if order.is_big() {
-            Omitted::BigEndian.unless_full().map_err(|part| Part::File.error(part.into()))?;
-        }
         if machine != abi::EM_AARCH64 {
             return Err(Part::File.error(Problem::Unknown("machine", machine.into())));
         }
@@ -333,6 +330,8 @@ fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
         Problem::Malformed("not an ELF file")
     } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
         Problem::Unsupported("a 32-bit object (ELF32)")
+    } else if !FULL && bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
+        Omitted::BigEndian.into()
     } else {
         return Ok(());
     };
