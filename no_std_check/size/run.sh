@@ -28,10 +28,10 @@ while read -r budget features; do
 done <<'BUDGETS'
 6144 patcher
 25600 patcher,fast
-17408 patcher,ledgers
-61440 link
-63488 install
-90112 link,full
-92160 install,full
-122880 patcher,ledgers,install,display,full
+14336 patcher,ledgers
+46080 link
+48128 install
+73728 link,full
+75776 install,full
+104448 patcher,ledgers,install,display,full
 BUDGETS

@@ -250,7 +250,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// Room for a common symbol: its offset among them.
     pub(super) fn append_common(&mut self, align: u64, size: u64) -> Result<u64, Fatal> {
         let common = self.table.get_mut(COMMON).ok_or(Fatal::Table(&"outputs"))?;
-        Ok(common.append(align, size).ok_or(Fatal::TooBig)?)
+        common.append(align, size).ok_or(Fatal::TooBig)
     }
 
     pub(super) fn outputs(&self) -> &[Output<'data>] {
