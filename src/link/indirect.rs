@@ -48,7 +48,7 @@ fn key(number: u32) -> Symbol {
 
 /// Whether symbol `number`, which is `target`, is an indirect function of an object of the link.
 fn is_own(number: usize, target: &Target) -> bool {
-    target.indirect && target.state == State::Defined && target.definer as usize == number
+    target.flags.indirect() && target.state == State::Defined && target.definer as usize == number
 }
 
 /// Counts what the indirect functions need, or reports that the policy has no place for them.
@@ -59,7 +59,8 @@ pub(super) fn count<'data, O: Object<'data>>(
     report: &mut Report<'_>,
 ) -> Counts {
     let mut counts = Counts::default();
-    for (number, target) in symbols.targets().iter().enumerate().filter(|&(number, target)| is_own(number, target)) {
+    for (number, target) in symbols.if_indirect().iter().enumerate().filter(|&(number, target)| is_own(number, target))
+    {
         counts.slots += 1;
         counts.cells += CELLS;
         let cause = match policy {
@@ -87,7 +88,7 @@ pub(super) fn make<'data, O: Object<'data>>(
     mut report: Option<&mut Report<'_>>,
 ) {
     let last = firsts.last().map_or(0, |first| first.base);
-    for number in 0..symbols.targets().len() {
+    for number in 0..symbols.if_indirect().len() {
         let Some(target) = symbols.get_mut(number).filter(|target| is_own(number, target)) else { continue };
         match veneer(number as u32, router) {
             Ok(addr) => {

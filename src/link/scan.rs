@@ -140,7 +140,9 @@ impl Scan<'_, '_> {
             let Direct { class, near, across } = *direct(reloc);
             let Some(own) = own.get(symbol) else { break };
             let Some(target) = targets.get(own.definer as usize) else { break };
-            let (true, Ok(place)) = (target.is_plain & (origin == Origin::Zero), u32::try_from(offset)) else { break };
+            let (true, Ok(place)) = (target.flags.is_plain() & (origin == Origin::Zero), u32::try_from(offset)) else {
+                break;
+            };
             if class == Class::Slot {
                 let is_far = near != Direct::ANYWHERE;
                 if !(target.counts(Kind::Gdat) & (addend == 0)) || is_far & (all >= across) {
@@ -210,7 +212,7 @@ impl Scan<'_, '_> {
         let facts = facts(reloc);
         let (number, target) = self.symbols.definer(site.table.first, symbol)?;
         let is_slot = facts.is_slot & (addend == 0);
-        if !(QUICK & target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero))
+        if !(QUICK & target.flags.is_plain() & (facts.is_plain | is_slot) & (origin == Origin::Zero))
             || self.policy.looks_closer()
         {
             return None;
@@ -234,7 +236,7 @@ impl Scan<'_, '_> {
             Ok(wants) => return self.count(&wants),
             Err(Some(cause)) => {
                 let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
-                let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
+                let again = |own: &mut Target| cause == Cause::Undefined && own.report();
                 if !self.symbols.get_mut(own).is_some_and(again) {
                     site.report(cause, inputs, self.symbols, report);
                 }
@@ -330,7 +332,7 @@ impl Scan<'_, '_> {
             return false;
         }
         let target = self.symbols.get_mut(number as usize);
-        if is_once && target.is_some_and(|target| replace(&mut target.veneer, true)) {
+        if is_once && target.is_some_and(Target::count_veneer) {
             return false;
         }
         match way {
@@ -427,7 +429,7 @@ impl Spans {
         let Link { facts, place, section, output: from, home, target, to, .. } = *link;
         let is_entry = facts.entry.is_some();
         if target.state == State::Defined
-            && !target.indirect
+            && !target.flags.indirect()
             && !is_entry
             && let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize)
             && output == from
@@ -438,7 +440,7 @@ impl Spans {
         }
         let home = match target.state {
             _ if is_entry => Some(GOT),
-            State::Defined if target.indirect => Some(PLT),
+            State::Defined if target.flags.indirect() => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
             State::GotBase => Some(GOT),
