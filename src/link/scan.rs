@@ -8,7 +8,7 @@ use super::object::{BATCH, Cursor, Object, Origin, Relocation};
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, Output, Placed, Run, State, Target};
+use super::tables::{First, NONE, Output, Placed, Run, State, Target};
 use super::walk::{Site, Table};
 use super::{Input, Report, erratum, indirect, pending};
 use crate::addr::Addr;
@@ -107,9 +107,11 @@ impl Scan<'_, '_> {
                 }
             };
             let (first, end) = (next, next + relocations.len());
+            let definers = self.definers(table, relocations);
             loop {
                 let left = relocations.get(next - first..).unwrap_or_default();
-                next += self.quickly(table, left, records.get_mut(next..end).unwrap_or_default(), layout);
+                let definers = definers.get(next - first..).unwrap_or_default();
+                next += self.quickly(table, left, definers, records.get_mut(next..end).unwrap_or_default(), layout);
                 let relocation = relocations.get(next - first);
                 let (Some(relocation), Some(record)) = (relocation, records.get_mut(next)) else { break };
                 wants_island |= self.other(&table.site(next, relocation), record, layout, inputs, report);
@@ -117,6 +119,18 @@ impl Scan<'_, '_> {
             }
         }
         (next, wants_island)
+    }
+
+    /// The numbers of the definitions that `relocations` refer to, looked up together: they lie in no order, and so the processor
+    /// fetches many at once.
+    #[inline(always)]
+    fn definers<O>(&self, table: &Table<'_, '_, O>, relocations: &[Relocation]) -> [u32; BATCH] {
+        let own = self.symbols.targets().get(table.first.symbol..).unwrap_or_default();
+        let mut definers = [NONE; BATCH];
+        for (definer, relocation) in definers.iter_mut().zip(relocations) {
+            *definer = own.get(relocation.symbol).map_or(NONE, |own| own.definer);
+        }
+        definers
     }
 
     /// Leaves in `records` what the check wants to know of the first of `relocations`: of those that are given the address of
@@ -127,19 +141,18 @@ impl Scan<'_, '_> {
         &mut self,
         table: &Table<'_, '_, O>,
         relocations: &[Relocation],
+        definers: &[u32],
         records: &mut [Fixup],
         layout: &Layout<'_, '_>,
     ) -> usize {
         let (targets, placed, outputs) = (self.symbols.targets(), &*layout.placed, layout.outputs());
-        let own = targets.get(table.first.symbol..).unwrap_or_default();
         let Some(start) = table.start.filter(|_| QUICK && !self.policy.looks_closer()) else { return 0 };
         let (from, all, is_text) = (table.home.distance_from(start), self.spans.across, layout.is_text(table.number));
         let (mut count, mut spare) = (0, 0);
-        for (relocation, record) in relocations.iter().zip(records) {
-            let Relocation { offset, reloc, symbol, addend, origin } = *relocation;
+        for ((relocation, &definer), record) in relocations.iter().zip(definers).zip(records) {
+            let Relocation { offset, reloc, addend, origin, .. } = *relocation;
             let Direct { class, near, across } = *direct(reloc);
-            let Some(own) = own.get(symbol) else { break };
-            let Some(target) = targets.get(own.definer as usize) else { break };
+            let Some(target) = targets.get(definer as usize) else { break };
             let (true, Ok(place)) = (target.flags.is_plain() & (origin == Origin::Zero), u32::try_from(offset)) else {
                 break;
             };
@@ -149,7 +162,7 @@ impl Scan<'_, '_> {
                     break;
                 }
                 spare += usize::from(is_far);
-                record.set(place, reloc, Class::Slot, own.definer.into());
+                record.set(place, reloc, Class::Slot, definer.into());
                 count += 1;
                 continue;
             }

@@ -10,9 +10,10 @@ use super::names::Names;
 use super::object::{Binding, Definition, Object, Symbol};
 use super::route::{Action, Router};
 use super::tables::{First, Flags, NONE, State, Target};
-use super::{Input, Report, indirect};
+use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
-use crate::reloc::Value;
+use crate::got::{self, Got};
+use crate::reloc::{Slot, Value};
 
 /// All symbols of all objects, as [`Target`]s in the objects' order.
 #[derive(Debug)]
@@ -189,6 +190,17 @@ impl<'t> Symbols<'t> {
     /// Forgets what was taken down in the place of slots.
     pub(super) fn forget_slots(&mut self) {
         self.targets.iter_mut().for_each(|target| target.slot = NONE);
+    }
+
+    /// The slot of plain symbol `number` that is the same for all objects; `None` where there is no room for one.
+    #[inline(always)]
+    pub(super) fn slot(&mut self, number: u32, got: &mut Got<&mut [got::Entry]>) -> Option<Slot> {
+        let target = self.targets.get_mut(number as usize)?;
+        if target.slot == NONE {
+            let slot = got.slot_for(bases::key(0, number), target.addr).ok()?;
+            target.slot = got.unit_of(slot)?;
+        }
+        Some(got.slot(target.slot))
     }
 
     pub(super) fn targets(&self) -> &[Target] {
