@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mode=${1:-}
-bench=$(cargo bench --quiet --bench count --no-run --message-format=json |
+bench=$(cargo bench --quiet -p benches --bench count --no-run --message-format=json |
     sed -n 's/.*"name":"count".*"executable":"\([^"]*\)".*/\1/p')
 record=benches/counts.txt
 out=$(mktemp -d)

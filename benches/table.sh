@@ -9,5 +9,5 @@ printf '\nInstructions for each thing done (callgrind)\n'
 benches/count.sh
 for bench in "${@:-patch}"; do
     printf '\nTimes of bench %s\n' "$bench"
-    cargo bench --quiet --bench "$bench"
+    cargo bench --quiet -p benches --bench "$bench"
 done

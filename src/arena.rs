@@ -182,7 +182,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     /// The block that records `segment`, if it is held.
     #[inline]
     fn find(&self, segment: Segment) -> Result<u32, ArenaError> {
-        let block = self.blocks.all().get(segment.block as usize);
+        let block = self.blocks.used(segment.block);
         let found = block.and_then(|block| self.segment(segment.block, block));
         let unknown = ArenaError::Unknown { addr: segment.addr(), len: segment.len() };
         if found == Some(segment) { Ok(segment.block) } else { Err(unknown) }

@@ -416,8 +416,8 @@ mod tests {
             |index| index << 12,
             |index| index << 32,
             |index| index << 40,
-            |index| (index / 100) << 32 | index % 100,
-            |index| (index / 100) << 20 | (index % 100) << 4,
+            |index| ((index / 100) << 32) + index % 100,
+            |index| ((index / 100) << 20) + index % 100 * 16,
             |index| index.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             |index| index.wrapping_mul(index | 1).wrapping_mul(0xd6e8_feb8_6659_fd93),
         ];

@@ -115,6 +115,19 @@ fn run(steps: Vec<Step>, page: PageSize) {
 }
 
 #[test]
+fn segments_of_whom_the_storage_served_before_are_unknown() {
+    let mut storage = [Block::EMPTY; 8];
+    let mut before = Arena::new(&mut storage[..], BASE, 1 << 20, PageSize::K4).unwrap();
+    let segments = [1, 2, 3].map(|pages| before.alloc(Prot::Read, pages << 12).unwrap());
+    let mut after = Arena::new(&mut storage[..], BASE, 1 << 20, PageSize::K4).unwrap();
+    for segment in segments {
+        let unknown = ArenaError::Unknown { addr: segment.addr(), len: segment.len() };
+        assert_eq!(after.free(segment), Err(unknown));
+    }
+    assert_eq!((after.free_bytes(), after.segments().count()), (1 << 20, 0));
+}
+
+#[test]
 fn agrees_with_a_flag_a_page() {
     fn law(steps: Vec<Step>, which: u8) {
         run(steps, [PageSize::K4, PageSize::K16, PageSize::K64][usize::from(which) % 3]);

@@ -306,6 +306,26 @@ mod refusals {
         }
     }
 
+    /// Of the section's bytes, which are zeros, the system gives only those that are read.
+    #[test]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn a_place_more_than_4_gib_into_its_section_is_refused() {
+        const END: u64 = 1 << 32;
+        let mut object = Made::default();
+        let data = object.add(".data", Prot::ReadWrite, Content::Bytes(vec![0; END as usize + 8].leak()));
+        let here = object.named("here", Binding::Local, Definition::Section { index: data, offset: END - 1 });
+        let number = absolute("number", 1)(&mut object);
+        for symbol in [here, number] {
+            object.relocate(data, END - 8, Reloc::ABS64, symbol, 0);
+            object.relocate(data, END, Reloc::ABS64, symbol, 0);
+        }
+        let line = |symbol: &str| {
+            let why = "the place is more than 4 GiB into its section";
+            format!("one.o: .data+0x100000000: {why} (symbol '{symbol}')")
+        };
+        assert_eq!(lines(vec![object], &Setup::default()), [line("here"), line("number")]);
+    }
+
     #[test]
     fn every_kind_is_made_or_refused_with_its_reason() {
         for &reloc in Reloc::ALL {

@@ -30,7 +30,7 @@ fn build(name: &str) -> Result<Library, String> {
     if !Path::new(&include).join("llvm/ExecutionEngine/JITLink/aarch64.h").exists() {
         return Err("llvm-19-dev is not installed".to_owned());
     }
-    let source = format!("{}/benches/llvm/{name}.cc", env!("CARGO_MANIFEST_DIR"));
+    let source = format!("{}/llvm/{name}.cc", env!("CARGO_MANIFEST_DIR"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib{name}-{}.so", std::process::id()));
     let mut compiler = Command::new("g++");
     compiler.args(["-O3", "-DNDEBUG", "-fPIC", "-shared"]).args(config("--cxxflags")?.split_whitespace());

@@ -89,7 +89,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     };
     let flags = say(Command::new("llvm-config-19").args(["--cxxflags", "--ldflags", "--libs", "--link-shared"]))?;
     let built = folder.join("link_object");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/llvm/link_object.cc");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("llvm/link_object.cc");
     say(Command::new("g++")
         .arg("-O2")
         .arg("-o")

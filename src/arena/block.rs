@@ -104,6 +104,12 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
         get(self.all(), index)
     }
 
+    /// The block `index`, if it was ever used: what others hold is not of this table.
+    #[inline]
+    pub(super) fn used(&self, index: u32) -> Option<&Block> {
+        self.storage.as_ref().get(..self.marks.fresh as usize)?.get(index as usize)
+    }
+
     pub(super) fn exhausted(&self) -> ArenaError {
         ArenaError::NoBlocks { blocks: self.storage.as_ref().len() }
     }

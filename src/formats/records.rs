@@ -175,3 +175,73 @@ fn quarters(word: &Word, order: AnyEndian) -> [u16; 4] {
         if is_big(order) { quarter.swap_bytes() } else { quarter }
     })
 }
+
+/// Crate `elf` reads the same, field by field.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elf::ElfBytes;
+    use elf::file::Class;
+    use elf::parse::{ParseAt, ParsingTable};
+    extern crate std;
+    use std::format;
+    use std::vec::Vec;
+
+    const OBJECT: &[u8] = include_bytes!("../../examples/link/hello.o");
+
+    fn are_read_alike<R: Record<WORDS> + ParseAt + core::fmt::Debug, const WORDS: usize>(bytes: &[u8]) -> bool {
+        [AnyEndian::Little, AnyEndian::Big].into_iter().all(|order| {
+            let (ours, theirs) =
+                (Records::<R, WORDS>::new(bytes, order), ParsingTable::<_, R>::new(order, Class::ELF64, bytes));
+            let all: Vec<_> = ours.iter().map(|record| format!("{record:?}")).collect();
+            all.len() == ours.len()
+                && all.len() == theirs.len()
+                && (0..=all.len()).all(|index| {
+                    let ours = ours.get(index).map(|record| format!("{record:?}"));
+                    ours == all.get(index).cloned()
+                        && ours == theirs.get(index).ok().map(|record| format!("{record:?}"))
+                })
+        })
+    }
+
+    #[test]
+    fn records_are_read_as_crate_elf_reads_them() {
+        quickcheck::quickcheck(
+            (|bytes: Vec<u8>| are_read_alike::<SectionHeader, 8>(&bytes) && are_read_alike::<Symbol, 3>(&bytes))
+                as fn(_) -> _,
+        );
+        assert!(are_read_alike::<SectionHeader, 8>(OBJECT) && are_read_alike::<Symbol, 3>(OBJECT));
+    }
+
+    /// What stands in some byte of the header, and where the file ends.
+    #[test]
+    fn files_are_refused_as_crate_elf_refuses_them() {
+        let mut seen = [0; 2];
+        for at in 0..64 {
+            for value in 0..=255 {
+                for len in [OBJECT.len(), 64, 63] {
+                    let mut bytes = OBJECT[..len].to_vec();
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = value;
+                    }
+                    let theirs = ElfBytes::<AnyEndian>::minimal_parse(&bytes)
+                        .ok()
+                        .filter(|file| file.ehdr.class == Class::ELF64);
+                    let ours = Head::read(&bytes);
+                    assert_eq!(ours.is_some(), theirs.is_some(), "{value:#x} at {at} of {len}");
+                    seen[usize::from(ours.is_some())] += 1;
+                    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                        let header = theirs.ehdr;
+                        assert_eq!(
+                            (ours.kind, ours.machine, ours.names),
+                            (header.e_type, header.e_machine, header.e_shstrndx)
+                        );
+                        assert_eq!(ours.order, header.endianness);
+                        assert_eq!(ours.sections.len(), theirs.section_headers().map_or(0, |headers| headers.len()));
+                    }
+                }
+            }
+        }
+        assert!(seen.into_iter().all(|seen| seen > 1000), "{seen:?}");
+    }
+}

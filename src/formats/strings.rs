@@ -115,3 +115,41 @@ fn split_version(name: &str) -> (&str, &str) {
     let mark = name.bytes().position(|byte| byte == b'@').filter(|&at| at > 0);
     mark.and_then(|at| name.split_at_checked(at)).unwrap_or((name, ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    /// Every name is what it is without anything being known of the table.
+    fn is_as_looked_at(bytes: &[u8]) -> bool {
+        let table = Strings::new(bytes);
+        (0..bytes.len() as u32 + 2).all(|offset| table.get(offset) == table.look(offset))
+    }
+
+    #[test]
+    fn what_is_known_of_a_table_changes_no_name() {
+        let tables: [&[u8]; 6] = [b"", b"\0", b"\0main\0", b"\0main", "\0ж\0".as_bytes(), b"\0\xff\0main\0"];
+        assert!(tables.into_iter().all(is_as_looked_at));
+        quickcheck::quickcheck(is_as_looked_at_random as fn(Vec<u8>) -> bool);
+    }
+
+    fn is_as_looked_at_random(bytes: Vec<u8>) -> bool {
+        is_as_looked_at(&bytes)
+    }
+
+    #[test]
+    fn a_table_is_known_by_its_longest_name() {
+        for (len, is_known) in [(LONGEST_NAME, true), (LONGEST_NAME + 1, false)] {
+            for before in [0, 1, 1000, LONGEST_NAME] {
+                let table = [&std::vec![b'a'; before][..], b"\0", &std::vec![b'b'; len], b"\0c\0"].concat();
+                assert_eq!(are_ended(&table), is_known);
+                let table = Strings::new(&table);
+                for offset in [0, before as u32, before as u32 + 1, before as u32 + 2] {
+                    assert_eq!(table.get(offset), table.look(offset));
+                }
+            }
+        }
+    }
+}

@@ -49,7 +49,7 @@ pub(super) fn assign<'data, O: Object<'data>>(
     if !FULL {
         return counts;
     }
-    for (input, first) in inputs.iter().zip(firsts) {
+    for (input, first) in inputs.iter().zip(&mut *firsts) {
         let mut new = count(input, first, base, symbols, layout);
         if used > 0 && new.distinct > 0 && used + new.distinct > IN_REACH {
             (base, used) = (base + 1, 0);
@@ -68,6 +68,9 @@ pub(super) fn assign<'data, O: Object<'data>>(
                 }
             });
         }
+    }
+    if firsts.iter().any(|first| first.has_near) {
+        symbols.forget_slots();
     }
     counts
 }
@@ -92,9 +95,8 @@ fn count<'data, O: Object<'data>>(
     for_each_near(input, first, layout, |site| {
         let Ok(number) = site.reference(symbols, layout).map(|reference| reference.number) else { return };
         let Some(target) = symbols.get_mut(number as usize) else { return };
-        // Bases are numbered from 0, and 0 is said of those near none.
-        new.distinct += usize::from(target.near != base + 1);
-        target.near = base + 1;
+        new.distinct += usize::from(target.slot != base);
+        target.slot = base;
         if base == 0 {
             new.slots += target.count(Kind::Gdat);
         }

@@ -50,7 +50,7 @@ fn key(number: u32) -> Symbol {
 
 /// Whether symbol `number`, which is `target`, is an indirect function of an object of the link.
 fn is_own(number: usize, target: &Target) -> bool {
-    FULL && target.indirect && target.state == State::Defined && target.definer as usize == number
+    FULL && target.flags.indirect() && target.state == State::Defined && target.definer as usize == number
 }
 
 /// Counts what the indirect functions need, or reports that the policy has no place for them.
@@ -64,7 +64,8 @@ pub(super) fn count<'data, O: Object<'data>>(
     if !FULL {
         return counts;
     }
-    for (number, target) in symbols.targets().iter().enumerate().filter(|&(number, target)| is_own(number, target)) {
+    for (number, target) in symbols.if_indirect().iter().enumerate().filter(|&(number, target)| is_own(number, target))
+    {
         counts.slots += 1;
         counts.cells += CELLS;
         let cause = match policy {
@@ -95,7 +96,7 @@ pub(super) fn make<'data, O: Object<'data>>(
         return;
     }
     let last = firsts.last().map_or(0, |first| first.base);
-    for number in 0..symbols.targets().len() {
+    for number in 0..symbols.if_indirect().len() {
         let Some(target) = symbols.get_mut(number).filter(|target| is_own(number, target)) else { continue };
         match veneer(number as u32, router) {
             Ok(addr) => {

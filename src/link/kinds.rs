@@ -191,6 +191,25 @@ pub(super) const fn is_call(reloc: Reloc) -> bool {
     matches!(reloc, Reloc::CALL26 | Reloc::JUMP26 | Reloc::PLT32)
 }
 
+/// Those of which [`is_call`] is true, and those whose remedy is a hop.
+pub(super) const CALLS: [Reloc; 3] = [Reloc::PLT32, Reloc::JUMP26, Reloc::CALL26];
+pub(super) const HOPS: [Reloc; 2] = [Reloc::TSTBR14, Reloc::CONDBR19];
+
+const _: () = {
+    const fn is_hop(reloc: Reloc) -> bool {
+        matches!(reloc.remedy(), Some(Remedy::Hop))
+    }
+    let (mut calls, mut hops, mut rest) = (0, 0, Reloc::ALL);
+    while let [before @ .., reloc] = rest {
+        calls += is_call(*reloc) as usize;
+        hops += is_hop(*reloc) as usize;
+        rest = before;
+    }
+    let ([plt, jump, call], [test, condition]) = (CALLS, HOPS);
+    assert!(is_call(plt) && is_call(jump) && is_call(call) && calls == CALLS.len());
+    assert!(is_hop(test) && is_hop(condition) && hops == HOPS.len());
+};
+
 /// What a relocation to a GOT offset is measured from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Base {

@@ -4,14 +4,14 @@ use super::Input;
 use super::bases::IN_REACH;
 use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
-use super::kinds::{facts, slots};
+use super::kinds::{CALLS, HOPS, facts, slots};
 use super::object::{self, BATCH, Binding, Cursor, Definition, Object, Relocation};
 use super::parts::FULL;
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
 use crate::arena::Prot;
 use crate::got::Kind;
-use crate::patch::{Fixup, QUICK};
+use crate::patch::Fixup;
 use crate::reloc::{Reloc, Remedy};
 use crate::{got, veneer};
 
@@ -73,13 +73,15 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // blocks of threads begin as.
     let mut needs = Needs { objects: inputs.len(), outputs: 5, segments: 3 + pins, ..Needs::default() };
     let mut found = Found::default();
+    let mut kinds = Kinds { counts: [[0; 2]; Reloc::ALL.len()], batch: [Relocation::NONE; BATCH] };
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
         let groups = needs.groups;
-        found.sections(object, &mut needs);
+        found.sections(object, &mut needs, &mut kinds);
         found.symbols(object, needs.groups > groups);
     }
+    found.kinds(&kinds);
     let Found { globals, indirect, pieces, hops, text, near, to_slot, calls, others, thread_local, .. } = found;
     // At most half of the buckets are in use.
     needs.names = 2 * globals;
@@ -123,8 +125,7 @@ struct Found {
 }
 
 impl Found {
-    fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs) {
-        let mut batch = [Relocation::NONE; BATCH];
+    fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs, kinds: &mut Kinds) {
         for index in 0..object.section_count() {
             let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
             match kind {
@@ -139,58 +140,30 @@ impl Found {
                 object::Kind::Group { .. } => needs.groups += 2,
                 object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
-                    let is_text = text(object, of).is_some();
-                    self.relocations(object, index, count, is_text, &mut batch);
+                    let (hops, calls) = (kinds.hops(), kinds.plain_calls());
+                    kinds.read(object, index, count);
+                    self.hops += kinds.hops().iter().zip(hops).filter(|&(&after, before)| after > before).count();
+                    self.plain_calls += if text(object, of).is_some() { kinds.plain_calls() - calls } else { 0 };
                 }
                 _ => {}
             }
         }
     }
 
-    fn relocations<'data, O: Object<'data>>(
-        &mut self,
-        object: &O,
-        section: usize,
-        count: usize,
-        is_text: bool,
-        batch: &mut [Relocation],
-    ) {
-        // Of each kind those without an addend, and those with one.
-        let mut counts = [[0_usize; 2]; Reloc::ALL.len()];
-        let mut cursor = Cursor::default();
-        while let Some(read) = cursor.read(object, section, count, batch) {
-            for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
-                if !FULL && !QUICK {
-                    self.relocation(*reloc, if *addend == 0 { [1, 0] } else { [0, 1] }, is_text);
-                    continue;
+    fn kinds(&mut self, kinds: &Kinds) {
+        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(kinds.counts) {
+            let (facts, count) = (facts(reloc), without + with);
+            match facts.entry {
+                Some(kind) if FULL && kind != Kind::Gdat => {
+                    self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind)));
                 }
-                if let Some([without, with]) = counts.get_mut(*reloc as usize) {
-                    *(if *addend == 0 { without } else { with }) += 1;
-                }
+                Some(_) => self.to_slot += count,
+                None => {}
             }
+            self.near += if facts.is_near_slot { count } else { 0 };
+            self.calls += if facts.is_call { count } else { 0 };
+            self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
         }
-        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(counts).filter(|counts| counts.1 != [0, 0]) {
-            self.relocation(reloc, [without, with], is_text);
-        }
-    }
-
-    /// Counts relocations of one kind: those without an addend, and those with one.
-    fn relocation(&mut self, reloc: Reloc, [without, with]: [usize; 2], is_text: bool) {
-        let (facts, count) = (facts(reloc), without + with);
-        match facts.entry {
-            Some(kind) if FULL && kind != Kind::Gdat => {
-                self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind)));
-            }
-            Some(_) => self.to_slot += count,
-            None => {}
-        }
-        self.near += if facts.is_near_slot { count } else { 0 };
-        if facts.is_call {
-            self.calls += count;
-            self.plain_calls += if is_text { without } else { 0 };
-        }
-        self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
-        self.hops += usize::from(facts.remedy == Some(Remedy::Hop));
     }
 
     fn symbols<'data, O: Object<'data>>(&mut self, object: &O, has_groups: bool) {
@@ -212,6 +185,40 @@ impl Found {
             };
             self.outside += usize::from(!is_inside);
         }
+    }
+}
+
+/// How many relocations of each of [`Reloc::ALL`] there are without an addend, and with one.
+struct Kinds {
+    counts: [[usize; 2]; Reloc::ALL.len()],
+    batch: [Relocation; BATCH],
+}
+
+impl Kinds {
+    /// Adds those of a section of `count` relocations.
+    fn read<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize) {
+        let mut cursor = Cursor::default();
+        while let Some(read) = cursor.read(object, section, count, &mut self.batch) {
+            for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
+                if let Some([without, with]) = self.counts.get_mut(*reloc as usize) {
+                    *(if *addend == 0 { without } else { with }) += 1;
+                }
+            }
+        }
+    }
+
+    fn of(&self, reloc: Reloc) -> [usize; 2] {
+        self.counts.get(reloc as usize).copied().unwrap_or_default()
+    }
+
+    /// Conditional branches, kind by kind.
+    fn hops(&self) -> [usize; HOPS.len()] {
+        HOPS.map(|reloc| self.of(reloc).iter().sum())
+    }
+
+    /// Calls of symbols themselves.
+    fn plain_calls(&self) -> usize {
+        CALLS.iter().map(|&reloc| self.of(reloc)[0]).sum()
     }
 }
 

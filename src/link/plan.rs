@@ -11,7 +11,7 @@ use super::rescue::Stranded;
 use super::route::{Action, Reference, Router};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
-use super::tables::{First, NONE, Run, Tables};
+use super::tables::{First, Run, Tables};
 use super::tls::{Threads, Tls};
 use super::walk::{Site, Table};
 use super::{Input, Options, Report, Request, Summary, indirect};
@@ -204,8 +204,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         fixups.map_or(run.count, |fixups| pending::drop_nothing(fixups) as u32)
     }
 
-    /// Takes down what the first of the relocations pending in `records` are given: the address of what they refer to, or the
-    /// slot that it is known to have. Answers how many; not the next, which does not fit that, or may have to be given
+    /// Takes down what the first of the relocations pending in `records` are given: the address of what they refer to, or its
+    /// slot. Answers how many; not the next, which does not fit that, or may have to be given
     /// something else.
     #[inline(never)]
     fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>) -> usize {
@@ -223,9 +223,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                     output.addr.plus(placed.offset.cast_signed()).plus(offset)
                 }
                 Class::Slot if table.first.base == 0 => {
-                    let target = symbols.targets().get(left as usize).filter(|target| target.slot != NONE);
-                    let Some(target) = target else { break };
-                    router.got.slot(target.slot).addr()
+                    let Some(slot) = symbols.slot(left as u32, &mut router.got) else { break };
+                    slot.addr()
                 }
                 _ => break,
             };

@@ -227,7 +227,7 @@ pub(super) fn is_within(reference: &Reference<'_>) -> bool {
 
 /// Whether AAELF64 5.7.8 lets a veneer come between: the target is a function, in another section, or undefined.
 fn may_come_between(reference: &Reference<'_>) -> bool {
-    reference.target.function || !is_within(reference)
+    reference.target.flags.function() || !is_within(reference)
 }
 
 /// Whether `reloc` would give the target's address, and there is none. A slot is there all the same, and holds zero.

@@ -9,7 +9,7 @@ use super::parts::{FULL, Omitted};
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::symbols::Symbols;
-use super::tables::{First, Output, Placed, Run, State, Target};
+use super::tables::{First, NONE, Output, Placed, Run, State, Target};
 use super::walk::{Site, Table};
 use super::{Input, Report, erratum, indirect, pending};
 use crate::addr::Addr;
@@ -108,9 +108,11 @@ impl Scan<'_, '_> {
                 }
             };
             let (first, end) = (next, next + relocations.len());
+            let definers = self.definers(table, relocations);
             loop {
                 let left = relocations.get(next - first..).unwrap_or_default();
-                next += self.quickly(table, left, records.get_mut(next..end).unwrap_or_default(), layout);
+                let definers = definers.get(next - first..).unwrap_or_default();
+                next += self.quickly(table, left, definers, records.get_mut(next..end).unwrap_or_default(), layout);
                 let relocation = relocations.get(next - first);
                 let (Some(relocation), Some(record)) = (relocation, records.get_mut(next)) else { break };
                 let site = table.site(next, relocation);
@@ -125,6 +127,18 @@ impl Scan<'_, '_> {
         (next, wants_island)
     }
 
+    /// The numbers of the definitions that `relocations` refer to, looked up together: they lie in no order, and so the processor
+    /// fetches many at once.
+    #[inline(always)]
+    fn definers<O>(&self, table: &Table<'_, '_, O>, relocations: &[Relocation]) -> [u32; BATCH] {
+        let own = self.symbols.targets().get(table.first.symbol..).unwrap_or_default();
+        let mut definers = [NONE; BATCH];
+        for (definer, relocation) in definers.iter_mut().zip(relocations) {
+            *definer = own.get(relocation.symbol).map_or(NONE, |own| own.definer);
+        }
+        definers
+    }
+
     /// Leaves in `records` what the check wants to know of the first of `relocations`: of those that are given the address of
     /// what is in a section, or a slot that is counted, and need no island, unless the segments do not lie side by side.
     /// Answers how many. The kinds of relocations come in no order, so that hardly anything else is a branch.
@@ -133,27 +147,28 @@ impl Scan<'_, '_> {
         &mut self,
         table: &Table<'_, '_, O>,
         relocations: &[Relocation],
+        definers: &[u32],
         records: &mut [Fixup],
         layout: &Layout<'_, '_>,
     ) -> usize {
         let (targets, placed, outputs) = (self.symbols.targets(), &*layout.placed, layout.outputs());
-        let own = targets.get(table.first.symbol..).unwrap_or_default();
         let Some(start) = table.start.filter(|_| QUICK && !self.policy.looks_closer()) else { return 0 };
         let (from, all, is_text) = (table.home.distance_from(start), self.spans.across, layout.is_text(table.number));
         let (mut count, mut spare) = (0, 0);
-        for (relocation, record) in relocations.iter().zip(records) {
-            let Relocation { offset, reloc, symbol, addend, origin } = *relocation;
+        for ((relocation, &definer), record) in relocations.iter().zip(definers).zip(records) {
+            let Relocation { offset, reloc, addend, origin, .. } = *relocation;
             let Direct { class, near, across } = *direct(reloc);
-            let Some(own) = own.get(symbol) else { break };
-            let Some(target) = targets.get(own.definer as usize) else { break };
-            let (true, Ok(place)) = (target.is_plain & (origin == Origin::Zero), u32::try_from(offset)) else { break };
+            let Some(target) = targets.get(definer as usize) else { break };
+            let (true, Ok(place)) = (target.flags.is_plain() & (origin == Origin::Zero), u32::try_from(offset)) else {
+                break;
+            };
             if class == Class::Slot {
                 let is_far = near != Direct::ANYWHERE;
                 if !(target.counts(Kind::Gdat) & (addend == 0)) || is_far & (all >= across) {
                     break;
                 }
                 spare += usize::from(is_far);
-                record.set(place, reloc, Class::Slot, own.definer.into());
+                record.set(place, reloc, Class::Slot, definer.into());
                 count += 1;
                 continue;
             }
@@ -216,7 +231,7 @@ impl Scan<'_, '_> {
         let facts = facts(reloc);
         let (number, target) = self.symbols.definer(site.table.first, symbol)?;
         let is_slot = facts.is_slot & (addend == 0);
-        if !(QUICK & target.is_plain & (facts.is_plain | is_slot) & (origin == Origin::Zero))
+        if !(QUICK & target.flags.is_plain() & (facts.is_plain | is_slot) & (origin == Origin::Zero))
             || self.policy.looks_closer()
         {
             return None;
@@ -240,7 +255,7 @@ impl Scan<'_, '_> {
             Ok(wants) => return self.count(&wants),
             Err(Some(cause)) => {
                 let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
-                let again = |own: &mut Target| cause == Cause::Undefined && replace(&mut own.reported, true);
+                let again = |own: &mut Target| cause == Cause::Undefined && own.report();
                 if !self.symbols.get_mut(own).is_some_and(again) {
                     site.report(cause, inputs, self.symbols, report);
                 }
@@ -336,7 +351,7 @@ impl Scan<'_, '_> {
             return false;
         }
         let target = self.symbols.get_mut(number as usize);
-        if is_once && target.is_some_and(|target| replace(&mut target.veneer, true)) {
+        if is_once && target.is_some_and(Target::count_veneer) {
             return false;
         }
         match way {
@@ -433,7 +448,7 @@ impl Spans {
         let Link { facts, place, section, output: from, home, target, to, .. } = *link;
         let is_entry = facts.entry.is_some();
         if target.state == State::Defined
-            && !target.indirect
+            && !target.flags.indirect()
             && !is_entry
             && let Some(&Placed { output, offset, .. }) = layout.placed.get(target.section as usize)
             && output == from
@@ -444,7 +459,7 @@ impl Spans {
         }
         let home = match target.state {
             _ if is_entry => Some(GOT),
-            State::Defined if target.indirect => Some(PLT),
+            State::Defined if target.flags.indirect() => Some(PLT),
             State::Defined => layout.output_of(target.section),
             State::Common => Some(layout.common_number()),
             State::GotBase => Some(GOT),

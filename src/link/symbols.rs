@@ -10,16 +10,19 @@ use super::names::Names;
 use super::object::{Binding, Definition, Object, Part, Symbol};
 use super::parts;
 use super::route::{Action, Router};
-use super::tables::{First, NONE, State, Target};
-use super::{Input, Report, indirect};
+use super::tables::{First, Flags, NONE, State, Target};
+use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
-use crate::reloc::Value;
+use crate::got::{self, Got};
+use crate::reloc::{Slot, Value};
 
 /// All symbols of all objects, as [`Target`]s in the objects' order.
 #[derive(Debug)]
 pub(super) struct Symbols<'t> {
     targets: &'t mut [Target],
     names: Names<'t>,
+    /// Any is an indirect function.
+    has_indirect: bool,
 }
 
 impl<'t> Symbols<'t> {
@@ -32,7 +35,7 @@ impl<'t> Symbols<'t> {
         names: &'t mut [u64],
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
-        let mut symbols = Self { targets, names: Names::new(names) };
+        let mut symbols = Self { targets, names: Names::new(names), has_indirect: false };
         let mut next = 0;
         for (object, (input, first)) in inputs.iter().zip(firsts).enumerate() {
             first.symbol = next;
@@ -47,6 +50,7 @@ impl<'t> Symbols<'t> {
                     }
                     Ok(symbol) => {
                         describe(target, &symbol, |section| layout.number_of(first, section));
+                        symbols.has_indirect |= target.flags.indirect();
                         if symbol.binding != Binding::Local {
                             symbols.unite(inputs, symbol.name, number, report)?;
                         }
@@ -87,7 +91,7 @@ impl<'t> Symbols<'t> {
         let larger = rank(&new) == COMMON && rank(&old) == COMMON && new.addr > old.addr;
         let winner = if rank(&new) > rank(&old) || larger { number } else { before };
         if let Some(winner) = targets.get_mut(winner as usize) {
-            winner.hidden = old.hidden || new.hidden;
+            winner.flags.set_hidden(old.flags.hidden() || new.flags.hidden());
             winner.align = old.align.max(new.align);
         }
         for (follower, definer) in [(number, leader), (leader, winner)] {
@@ -124,14 +128,15 @@ impl<'t> Symbols<'t> {
                     let offset = layout.append_common(1 << target.align, target.addr.get())?;
                     target.addr = Addr::new(offset);
                 }
-                State::Undefined if is_definer && target.global => ask(inputs, target, layout, resolve),
+                State::Undefined if is_definer && target.flags.global() => ask(inputs, target, layout, resolve),
                 _ => {}
             }
-            target.is_plain = match target.state {
-                State::Defined => !target.indirect && layout.is_loaded(target.section),
+            let is_plain = match target.state {
+                State::Defined => !target.flags.indirect() && layout.is_loaded(target.section),
                 State::Common | State::Absolute | State::Made => true,
                 _ => false,
             };
+            target.flags.set_is_plain(is_plain);
         }
         Ok(())
     }
@@ -139,7 +144,7 @@ impl<'t> Symbols<'t> {
     /// Takes the addresses of what is in sections back, which are about to move; [`place`](Self::place) gives them anew.
     pub(super) fn lift<'data, O: Object<'data>>(&mut self, inputs: &[Input<'data, O>], layout: &Layout<'_, 'data>) {
         for target in &mut *self.targets {
-            if target.indirect && target.state == State::Defined {
+            if target.flags.indirect() && target.state == State::Defined {
                 target.addr = Addr::new(indirect::resolver(inputs, target).unwrap_or_default());
                 continue;
             }
@@ -186,8 +191,29 @@ impl<'t> Symbols<'t> {
         }
     }
 
+    /// Forgets what was taken down in the place of slots.
+    pub(super) fn forget_slots(&mut self) {
+        self.targets.iter_mut().for_each(|target| target.slot = NONE);
+    }
+
+    /// The slot of plain symbol `number` that is the same for all objects; `None` where there is no room for one.
+    #[inline(always)]
+    pub(super) fn slot(&mut self, number: u32, got: &mut Got<&mut [got::Entry]>) -> Option<Slot> {
+        let target = self.targets.get_mut(number as usize)?;
+        if target.slot == NONE {
+            let slot = got.slot_for(bases::key(0, number), target.addr).ok()?;
+            target.slot = got.unit_of(slot)?;
+        }
+        Some(got.slot(target.slot))
+    }
+
     pub(super) fn targets(&self) -> &[Target] {
         self.targets
+    }
+
+    /// All, if any is an indirect function; else none.
+    pub(super) fn if_indirect(&self) -> &[Target] {
+        if self.has_indirect { self.targets } else { &[] }
     }
 
     /// The definition that symbol `index` of an object means, by its number, and the symbol's own record.
@@ -215,19 +241,21 @@ fn ask<'data, O: Object<'data>>(
             Made::Tls => State::TlsBase,
             _ => State::Made,
         };
-    } else if let Some(addr) = if target.hidden { None } else { resolve(name) } {
+    } else if let Some(addr) = if target.flags.hidden() { None } else { resolve(name) } {
         (target.state, target.addr) = (State::External, addr);
-    } else if target.weak {
+    } else if target.flags.weak() {
         target.state = State::Null;
     }
 }
 
 fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) -> Option<u32>) {
-    target.weak = symbol.binding == Binding::Weak;
-    target.global = symbol.binding != Binding::Local;
-    target.hidden = symbol.hidden;
-    target.function = symbol.function;
-    target.indirect = matches!(symbol.definition, Definition::Indirect { .. });
+    let is_global = symbol.binding != Binding::Local;
+    target.flags = Flags::new()
+        .with_weak(symbol.binding == Binding::Weak)
+        .with_global(is_global)
+        .with_hidden(symbol.hidden)
+        .with_function(symbol.function)
+        .with_indirect(matches!(symbol.definition, Definition::Indirect { .. }));
     target.section = NONE;
     match symbol.definition {
         Definition::Section { index, offset } | Definition::Indirect { index, offset } => {
@@ -237,7 +265,7 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) 
                     (State::Defined, Addr::new(offset))
                 }
                 // Of the group that is kept there is a definition under the same name.
-                None if target.global => (State::Undefined, Addr::new(0)),
+                None if is_global => (State::Undefined, Addr::new(0)),
                 None => (State::LeftOut, Addr::new(0)),
             };
         }
@@ -247,7 +275,7 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) 
             target.align = align.trailing_zeros().min(63) as u8;
         }
         Definition::Absolute(number) => (target.state, target.addr) = (State::Absolute, Addr::new(number)),
-        Definition::Undefined if target.global => target.state = State::Undefined,
+        Definition::Undefined if is_global => target.state = State::Undefined,
         // The symbol of index 0, for relocations that need none, has the address 0.
         Definition::Undefined if target.index == 0 => target.state = State::Absolute,
         // No relocation has any business with it.
@@ -262,7 +290,7 @@ const COMMON: u8 = 3;
 
 /// Of two symbols of one name, the higher rank is meant.
 fn rank(target: &Target) -> u8 {
-    match (target.state, target.weak) {
+    match (target.state, target.flags.weak()) {
         (State::Defined | State::Absolute, false) => STRONG,
         (State::Common, _) => COMMON,
         (State::Defined | State::Absolute, true) => 2,

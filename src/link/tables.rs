@@ -10,6 +10,7 @@ use crate::arena::Prot;
 use crate::got::Kind;
 use crate::patch::Fixup;
 use crate::{got, veneer};
+use bitfield_struct::bitfield;
 
 /// The tables, as slices: of arrays, of a static, of a `Vec`. Their content does not matter before.
 #[derive(Debug)]
@@ -99,10 +100,10 @@ pub(super) const IN_PLACE: u32 = u32::MAX - 1;
 /// No record, because the section is of a group that is kept elsewhere.
 pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
-/// A symbol: which definition it means, and what is known of that. Relocations refer to them in no order, so each has a cache
-/// line of its own.
+/// A symbol: which definition it means, and what is known of that. Relocations refer to them in no order, so that each lies
+/// in one cache line.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
+#[repr(align(32))]
 pub struct Target {
     /// Where it is, once the layout is known.
     pub(super) addr: Addr,
@@ -113,11 +114,22 @@ pub struct Target {
     pub(super) index: u32,
     /// The section that holds it, as an index in the table of sections, or [`NONE`].
     pub(super) section: u32,
+    /// The number of its slot of the GOT, once there is one, or [`NONE`]; not of one near another base than the first. While
+    /// the objects get their bases, the last base that a slot near it is wanted of.
+    pub(super) slot: u32,
     pub(super) state: State,
-    /// One more than the last base of the GOT that a slot near it is wanted of.
-    pub(super) near: u32,
     /// log2 of the alignment of a common symbol.
     pub(super) align: u8,
+    /// The kinds of entries of the GOT that are counted for it, a bit each.
+    pub(super) entries: u8,
+    pub(super) flags: Flags,
+}
+
+const _: () = assert!(size_of::<Target>() == 32);
+
+/// What else there is to know of a symbol.
+#[bitfield(u8)]
+pub(super) struct Flags {
     /// It has an address that is no variable's of a thread: what is given that needs no more to be known.
     pub(super) is_plain: bool,
     pub(super) weak: bool,
@@ -126,11 +138,7 @@ pub struct Target {
     pub(super) function: bool,
     /// What is defined is the function that tells where the one is that is meant.
     pub(super) indirect: bool,
-    /// The number of its slot of the GOT, once there is one, or [`NONE`]; not of one near another base than the first.
-    pub(super) slot: u32,
-    /// The kinds of entries of the GOT that are counted for it, a bit each.
-    pub(super) entries: u8,
-    /// A veneer to that slot is counted for it.
+    /// A veneer to its slot is counted for it.
     pub(super) veneer: bool,
     /// Reported undefined.
     pub(super) reported: bool,
@@ -147,6 +155,20 @@ impl Target {
     /// Whether an entry of the kind was counted for it.
     pub(super) const fn counts(&self, kind: Kind) -> bool {
         self.entries & 1 << kind as u8 != 0
+    }
+
+    /// Counts a veneer to its slot for it, unless that was done before, which it answers.
+    pub(super) fn count_veneer(&mut self) -> bool {
+        let before = self.flags;
+        self.flags = before.with_veneer(true);
+        before.veneer()
+    }
+
+    /// Takes down that it was reported, unless that was done before, which it answers.
+    pub(super) fn report(&mut self) -> bool {
+        let before = self.flags;
+        self.flags = before.with_reported(true);
+        before.reported()
     }
 
     pub(super) fn has_addr(&self) -> bool {

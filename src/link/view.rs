@@ -91,14 +91,14 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             return None;
         }
         let output = match (target.state, symbol.definition) {
-            (State::Defined, _) if target.indirect => Some(PLT),
+            (State::Defined, _) if target.flags.indirect() => Some(PLT),
             (State::Defined, _) => self.layout.output_of(target.section),
             (State::Common, _) => Some(self.layout.common_number()),
             (State::External | State::Made | State::GotBase, _) | (State::Absolute, Definition::Absolute(_)) => None,
             _ => return None,
         };
         // The size is that of the resolver.
-        let size = if target.indirect { 0 } else { symbol.size };
+        let size = if target.flags.indirect() { 0 } else { symbol.size };
         let symbol = Symbol { size, ..symbol };
         Some(Located { symbol, addr: target.addr, output, object: input.name })
     }
