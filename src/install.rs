@@ -73,14 +73,14 @@
 //!
 //! | what | `opt-level = "z"` |
 //! |---|---:|
-//! | patching by [`Section`], with the whole table of relocations | 6 KiB |
+//! | patching by [`Section`], with the whole table of relocations | 5 KiB |
 //! | that, with feature `fast` | 24 KiB |
 //! | patching, GOT, islands and arena | 13 KiB |
 //! | linking of ELF objects (feature `link`) | 45 KiB |
 //! | installing besides | 47 KiB |
-//! | linking with all that there is (feature `full`), see [`Omitted`](crate::link::Omitted) | 70 KiB |
+//! | linking with all that there is (feature `full`), see [`Omitted`](crate::link::Omitted) | 71 KiB |
 //! | installing besides | 72 KiB |
-//! | all, and every error as text | 99 KiB |
+//! | all, and every error as text | 100 KiB |
 //!
 //! RAM: the tables, of [`Needs::bytes`](crate::link::Needs::bytes), which are free once the plan is dropped; the segments
 //! ([`Request::size`](crate::link::Request::size)), as many bytes as are used where the tables are exactly as long as needed; under

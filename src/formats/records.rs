@@ -190,7 +190,8 @@ mod tests {
     const OBJECT: &[u8] = include_bytes!("../../examples/link/hello.o");
 
     fn are_read_alike<R: Record<WORDS> + ParseAt + core::fmt::Debug, const WORDS: usize>(bytes: &[u8]) -> bool {
-        [AnyEndian::Little, AnyEndian::Big].into_iter().all(|order| {
+        let mut orders = [AnyEndian::Little, AnyEndian::Big].into_iter().filter(|order| FULL || order.is_little());
+        orders.all(|order| {
             let (ours, theirs) =
                 (Records::<R, WORDS>::new(bytes, order), ParsingTable::<_, R>::new(order, Class::ELF64, bytes));
             let all: Vec<_> = ours.iter().map(|record| format!("{record:?}")).collect();
@@ -227,6 +228,10 @@ mod tests {
                     let theirs = ElfBytes::<AnyEndian>::minimal_parse(&bytes)
                         .ok()
                         .filter(|file| file.ehdr.class == Class::ELF64);
+                    if !FULL && bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
+                        // Refused before.
+                        continue;
+                    }
                     let ours = Head::read(&bytes);
                     assert_eq!(ours.is_some(), theirs.is_some(), "{value:#x} at {at} of {len}");
                     seen[usize::from(ours.is_some())] += 1;
