@@ -32,6 +32,7 @@ mod rescue;
 mod route;
 mod scan;
 mod sequence;
+mod spans;
 #[cfg(feature = "std")]
 mod storage;
 mod summary;

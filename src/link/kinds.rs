@@ -1,6 +1,6 @@
 //! What the linker has to know of relocations beyond their table: what each kind refers to.
 
-use super::scan::without_islands;
+use super::spans::without_islands;
 use super::tls::Access;
 use crate::arena::Reach;
 use crate::got::Kind;
