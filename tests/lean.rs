@@ -7,54 +7,29 @@ mod objects;
 
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
-use aarch64_reloc::got::Entry;
-use aarch64_reloc::link::{
-    Failure, First, Input, Isle, Needs, Options, Ordered, Output, Placed, Plan, Request, Segment, Tables, Target, each,
-    measure,
-};
-use aarch64_reloc::patch::{Fixup, Section};
-use aarch64_reloc::veneer::Cell;
+use aarch64_reloc::link::{Failure, Input, Needs, Options, Plan, Request, Tables, each, measure};
+use aarch64_reloc::patch::Section;
 use std::fmt::Write;
 
-/// Tables without feature `std`.
-#[derive(Default)]
-struct Lent<'data> {
-    objects: Vec<First>,
-    sections: Vec<Placed>,
-    symbols: Vec<Target>,
-    names: Vec<u64>,
-    output_names: Vec<u64>,
-    groups: Vec<u64>,
-    ordered: Vec<Ordered<'data>>,
-    outputs: Vec<Output<'data>>,
-    segments: Vec<Segment>,
-    slots: Vec<Entry>,
-    islands: Vec<Isle>,
-    veneers: Vec<Cell>,
-    fixups: Vec<Fixup>,
-}
-
-impl<'data> Lent<'data> {
-    fn lend(&mut self, needs: Needs) -> Tables<'_, 'data> {
-        fn lend<T: Clone + Default>(table: &mut Vec<T>, len: usize) -> &mut [T] {
-            table.resize(len, T::default());
-            table
-        }
-        Tables {
-            objects: lend(&mut self.objects, needs.objects),
-            sections: lend(&mut self.sections, needs.sections),
-            symbols: lend(&mut self.symbols, needs.symbols),
-            names: lend(&mut self.names, needs.names),
-            output_names: lend(&mut self.output_names, needs.output_names),
-            groups: lend(&mut self.groups, needs.groups),
-            ordered: lend(&mut self.ordered, needs.ordered),
-            outputs: lend(&mut self.outputs, needs.outputs),
-            segments: lend(&mut self.segments, needs.segments),
-            slots: lend(&mut self.slots, needs.slots),
-            islands: lend(&mut self.islands, needs.islands),
-            veneers: lend(&mut self.veneers, needs.veneers),
-            fixups: lend(&mut self.fixups, needs.fixups),
-        }
+/// Tables without feature `std`, which live as long as the test.
+fn tables<'t, 'data>(needs: Needs) -> Tables<'t, 'data> {
+    fn lend<'t, T: Clone + Default>(len: usize) -> &'t mut [T] {
+        vec![T::default(); len].leak()
+    }
+    Tables {
+        objects: lend(needs.objects),
+        sections: lend(needs.sections),
+        symbols: lend(needs.symbols),
+        names: lend(needs.names),
+        output_names: lend(needs.output_names),
+        groups: lend(needs.groups),
+        ordered: lend(needs.ordered),
+        outputs: lend(needs.outputs),
+        segments: lend(needs.segments),
+        slots: lend(needs.slots),
+        islands: lend(needs.islands),
+        veneers: lend(needs.veneers),
+        fixups: lend(needs.fixups),
     }
 }
 
@@ -67,7 +42,6 @@ fn link(files: &[&[u8]], options: &Options<'_, '_>, gap: u64) -> Result<Vec<(Add
     for (bytes, name) in files.iter().zip(["one.o", "two.o"]) {
         inputs.push(Input { name, object: Elf::parse(bytes).map_err(|error| format!("{name}: {error}\n"))? });
     }
-    let mut lent = Lent::default();
     let mut next = Addr::new(0x40_0000);
     let place = |request: &Request| {
         let addr = next.align_up(request.align.max(1 << 16));
@@ -81,8 +55,7 @@ fn link(files: &[&[u8]], options: &Options<'_, '_>, gap: u64) -> Result<Vec<(Add
     };
     let mut lines = String::new();
     let report = &mut |failure: &Failure<'_>| writeln!(lines, "{failure}").unwrap();
-    let plan =
-        Plan::new(&inputs, options, lent.lend(measure(&inputs, options.pins.len())), resolve, each(place), report);
+    let plan = Plan::new(&inputs, options, tables(measure(&inputs, options.pins.len())), resolve, each(place), report);
     let Ok(plan) = plan else { return Err(lines) };
     let mut image: Vec<_> = plan.segments().iter().map(|part| (part.addr(), vec![0; part.size() as usize])).collect();
     plan.commit(&mut image.iter_mut().map(|(addr, bytes)| Section::new(bytes, *addr)).collect::<Vec<_>>()).unwrap();
