@@ -27,6 +27,8 @@ const LIMIT: usize = NONE as usize;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "std", derive(zerocopy::FromZeros))]
+#[repr(u8)]
 pub(crate) enum State {
     /// Never used, or the other half of a pair of which the first tells.
     #[default]
@@ -45,6 +47,7 @@ pub(crate) enum State {
 ///
 /// Begin with `Default`; a ledger empties its storage before use, whatever it held.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "std", derive(zerocopy::FromZeros))]
 pub struct Record {
     /// Of a free unit, the one before it in its list.
     id: u64,

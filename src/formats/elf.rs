@@ -8,6 +8,7 @@ use crate::link::{
     Section, Symbol,
 };
 use crate::patch::{Endian, QUICK};
+use core::ops::Range;
 use elf::abi;
 use elf::section::SectionHeader;
 use elf::symbol::Symbol as Entry;
@@ -216,6 +217,10 @@ impl<'data> Object<'data> for Elf<'data> {
             function: matches!(symbol.st_symtype(), abi::STT_FUNC | abi::STT_GNU_IFUNC),
             size: symbol.st_size,
         })
+    }
+
+    fn fetch_symbols(&self, indices: Range<usize>) {
+        self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name)));
     }
 
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {

@@ -1,6 +1,6 @@
 //! Names in object files: string tables (gABI, "String Table"), how long a name may be, and the version in it.
 
-use crate::link::Problem;
+use crate::link::{Problem, fetch};
 use crate::patch::QUICK;
 
 /// The longest name of a symbol or section, in bytes. Names can lie on top of each other in a file, so that without a bound
@@ -40,6 +40,14 @@ impl<'data> Strings<'data> {
         match rest.and_then(|rest| rest.get(..length(rest.as_bytes())?)) {
             Some(name) => Ok(name),
             None => self.look(offset),
+        }
+    }
+
+    /// Has the processor fetch the names at `offsets`.
+    #[inline]
+    pub(super) fn fetch(self, offsets: impl Iterator<Item = u32>) {
+        if QUICK {
+            fetch(offsets.map(|offset| self.bytes.get(offset as usize).copied().unwrap_or_default()));
         }
     }
 

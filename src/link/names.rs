@@ -1,5 +1,6 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
+use super::object::fetch;
 use super::tables::NONE;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
@@ -11,6 +12,10 @@ pub(super) struct Names<'t> {
     /// Where programs lie at random, no file can be written whose names have one hash.
     secrets: RapidSecrets,
 }
+
+/// What a name is looked up by.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hash(u64);
 
 /// No number: a bucket that is not in use.
 const EMPTY: u64 = u64::MAX;
@@ -27,7 +32,11 @@ impl<'t> Names<'t> {
     /// The number that is entered under `name`: `number`, which is not [`NONE`], unless there was one before, of which `is`
     /// tells whether it has the name. `None` where all buckets are in use.
     pub(super) fn enter(&mut self, name: &str, number: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = self.hash(name);
+        self.enter_hashed(self.hash(name), number, is)
+    }
+
+    /// The same under a name that has this hash.
+    pub(super) fn enter_hashed(&mut self, hash: Hash, number: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
         let at = self.position(hash, is)?;
         let bucket = self.buckets.get_mut(at)?;
         if *bucket == EMPTY {
@@ -47,18 +56,32 @@ impl<'t> Names<'t> {
         self.buckets
     }
 
-    fn hash(&self, name: &str) -> u64 {
-        if QUICK {
+    /// What `name` is looked up by.
+    #[inline]
+    pub(super) fn hash(&self, name: &str) -> Hash {
+        Hash(if QUICK {
             rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
         } else {
             short_hash(name.as_bytes(), &self.secrets)
+        })
+    }
+
+    /// Has the processor fetch the buckets of names that are looked up next: together, for they lie in no order.
+    #[inline]
+    pub(super) fn fetch(&self, hashes: impl Iterator<Item = Hash>) {
+        if QUICK {
+            fetch(hashes.map(|hash| self.buckets.get(self.first(hash)).map_or(0, |&bucket| bucket as u8)));
         }
     }
 
-    fn position(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
-        // The upper bits of hash * length spread evenly over any length.
+    /// The bucket where a name is looked for first: the upper bits of hash * length spread evenly over any length.
+    fn first(&self, Hash(hash): Hash) -> usize {
+        ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize
+    }
+
+    fn position(&self, hash: Hash, is: impl Fn(u32) -> bool) -> Option<usize> {
         let len = self.buckets.len();
-        let mut at = ((u128::from(hash) * len as u128) >> 64) as usize;
+        let mut at = self.first(hash);
         for _ in 0..len {
             let bucket = *self.buckets.get(at)?;
             if bucket == EMPTY || (bucket & !u64::from(NONE) == tag(hash) && is(bucket as u32)) {
@@ -87,6 +110,6 @@ const fn multiplier(seed: u64) -> u64 {
 }
 
 /// The bits of a hash that a bucket has, where it has them: those that do not say where it lies.
-const fn tag(hash: u64) -> u64 {
+const fn tag(Hash(hash): Hash) -> u64 {
     hash << 32
 }

@@ -5,7 +5,8 @@ use crate::arena::Prot;
 use crate::formats::dynamic;
 use crate::patch::{Endian, QUICK};
 use crate::reloc::Reloc;
-use core::fmt;
+use core::ops::Range;
+use core::{fmt, hint};
 
 /// A relocatable object: sections, symbols, relocations, each by its index in the file.
 ///
@@ -38,6 +39,9 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError>;
+    /// Has the processor fetch the names of the symbols at `indices`, which are read next, where they lie in no order; nothing by
+    /// default. It is quicker to wait for all of them at once.
+    fn fetch_symbols(&self, _indices: Range<usize>) {}
     /// Who sees the symbol at `index`, and where it is defined: what there is to know of it without its name.
     ///
     /// # Errors
@@ -101,6 +105,12 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError>;
+}
+
+/// Reads what `values` reads and has no other effect.
+#[inline]
+pub(crate) fn fetch(values: impl Iterator<Item = u8>) {
+    hint::black_box(values.fold(0, |all, value| all ^ value));
 }
 
 /// Where [`Object::read_relocations`] is in a section of relocations.

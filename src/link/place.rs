@@ -86,6 +86,13 @@ impl<'data> Layout<'_, 'data> {
         Ok(())
     }
 
+    /// The bytes from the start of the first output section to the end of the last.
+    pub(super) fn extent(&self) -> u64 {
+        let offset = |addr: Addr| addr.distance_from(self.image).cast_unsigned();
+        let used = self.outputs().iter().filter(|output| output.size > 0);
+        used.map(|output| offset(output.end())).max().unwrap_or(0)
+    }
+
     /// The bytes that the executable run was given and those that it may need, where that is more.
     pub(super) fn shortage(&self) -> Option<(u64, u64)> {
         let given = self.segments.get(self.run as usize)?.size;

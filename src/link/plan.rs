@@ -142,7 +142,8 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.tally(report)?;
             plan.router.threads = plan.threads(options.tls);
         } else {
-            let room = plan.layout.plt_room().min((counts.cells + counts.spare) as u64);
+            let spare = if plan.layout.extent() <= counts.within { 0 } else { counts.spare };
+            let room = plan.layout.plt_room().min((counts.cells + spare) as u64);
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
         }

@@ -30,6 +30,8 @@ pub(super) struct Counts {
     pub(super) cells: usize,
     /// Cells more, where they lie apart.
     pub(super) spare: usize,
+    /// No more, where all lies within so many bytes.
+    pub(super) within: u64,
 }
 
 /// Reports what cannot be linked wherever it lies, and counts the slots and cells that the rest may need. Input sections
@@ -51,7 +53,8 @@ pub(super) fn scan<'data, O: Object<'data>>(
     report: &mut Report<'_>,
 ) -> Result<Counts, Fatal> {
     let spans = Spans::of(layout, slots);
-    let mut scan = Scan { symbols, policy, spans, counts: Counts::default(), has_module: false, has_near: false };
+    let counts = Counts { within: u64::MAX, ..Counts::default() };
+    let mut scan = Scan { symbols, policy, spans, counts, has_module: false, has_near: false };
     let (mut next, mut batch) = (0_usize, [Relocation::NONE; BATCH]);
     for (input, first) in inputs.iter().zip(firsts) {
         scan.has_near = false;
@@ -154,7 +157,7 @@ impl Scan<'_, '_> {
         let (targets, placed, outputs) = (self.symbols.targets(), &*layout.placed, layout.outputs());
         let Some(start) = table.start.filter(|_| QUICK && !self.policy.looks_closer()) else { return 0 };
         let (from, all, is_text) = (table.home.distance_from(start), self.spans.across, layout.is_text(table.number));
-        let (mut count, mut spare) = (0, 0);
+        let (mut count, mut spare, mut nearest) = (0, 0, u64::MAX);
         for ((relocation, &definer), record) in relocations.iter().zip(definers).zip(records) {
             let Relocation { offset, reloc, addend, origin, .. } = *relocation;
             let Direct { class, near, across } = *direct(reloc);
@@ -168,6 +171,7 @@ impl Scan<'_, '_> {
                     break;
                 }
                 spare += usize::from(is_far);
+                nearest = nearest.min(if is_far { across } else { u64::MAX });
                 record.set(place, reloc, Class::Slot, definer.into());
                 count += 1;
                 continue;
@@ -184,12 +188,14 @@ impl Scan<'_, '_> {
                     break;
                 }
                 spare += 1;
+                nearest = nearest.min(across);
             }
             record.set(place, reloc, Class::Addr, value);
             count += 1;
         }
         if self.policy.allows(Remedy::Detour) {
             self.counts.spare += self.cells(Remedy::Detour) * spare;
+            self.counts.within = self.counts.within.min(nearest - 1);
         }
         count
     }
@@ -320,7 +326,7 @@ impl Scan<'_, '_> {
             Lies::About(distance) if covers(reach, distance) && is_hop => Way::Cells { cells, is_hop: false },
             Lies::About(distance) if covers(reach, distance) => Way::Direct,
             Lies::InText(span) if reach.spans(span) => Way::Direct,
-            Lies::Beside(span) if reach.spans(span) => Way::Spare { cells, is_hop },
+            Lies::Beside(span) if reach.spans(span) => Way::Spare { cells, is_hop, reach },
             _ => Way::Cells { cells, is_hop },
         }
     }
@@ -360,8 +366,9 @@ impl Scan<'_, '_> {
                 counts.cells += cells;
                 is_hop
             }
-            Way::Spare { cells, is_hop } => {
+            Way::Spare { cells, is_hop, reach } => {
                 counts.spare += cells;
+                counts.within = counts.within.min(reach.min.unsigned_abs());
                 is_hop
             }
         }
@@ -386,7 +393,7 @@ enum Way {
     /// By so many cells of an island.
     Cells { cells: usize, is_hop: bool },
     /// The same, where the segments do not lie side by side.
-    Spare { cells: usize, is_hop: bool },
+    Spare { cells: usize, is_hop: bool, reach: Reach },
 }
 
 /// Whether the relocation is of data in text, or of a load from there.

@@ -7,6 +7,7 @@ use super::tables::{First, Output, Placed, Segment, Tables, Target};
 use crate::patch::Fixup;
 use crate::{got, veneer};
 use std::{vec, vec::Vec};
+use zerocopy::FromZeros;
 
 /// The tables in memory of their own.
 #[derive(Debug)]
@@ -39,10 +40,10 @@ impl<'data> Storage<'data> {
             ordered: vec![Ordered::default(); needs.ordered],
             outputs: vec![Output::default(); needs.outputs],
             segments: vec![Segment::default(); needs.segments],
-            slots: vec![got::Entry::default(); needs.slots],
+            slots: zeroed(needs.slots),
             islands: vec![Isle::default(); needs.islands],
-            veneers: vec![veneer::Cell::default(); needs.veneers],
-            fixups: vec![Fixup::default(); needs.fixups],
+            veneers: zeroed(needs.veneers),
+            fixups: zeroed(needs.fixups),
         }
     }
 
@@ -64,4 +65,10 @@ impl<'data> Storage<'data> {
             fixups: &mut self.fixups,
         }
     }
+}
+
+/// So many records of any content, of memory that is not touched before they are written: of the longest tables, most may never be.
+fn zeroed<T: FromZeros + Clone + Default>(len: usize) -> Vec<T> {
+    // Where there is no memory, let the allocator say so.
+    T::new_vec_zeroed(len).unwrap_or_else(|_| vec![T::default(); len])
 }

@@ -6,7 +6,7 @@
 use super::error::{Cause, Failure, Fatal};
 use super::layout::Layout;
 use super::made::{Made, made};
-use super::names::Names;
+use super::names::{Hash, Names};
 use super::object::{Binding, Definition, Object, Part, Symbol};
 use super::parts;
 use super::route::{Action, Router};
@@ -14,7 +14,11 @@ use super::tables::{First, Flags, NONE, State, Target};
 use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
 use crate::got::{self, Got};
+use crate::patch::QUICK;
 use crate::reloc::{Slot, Value};
+
+/// Symbols that are read together.
+const TOGETHER: usize = if QUICK { 32 } else { 1 };
 
 /// All symbols of all objects, as [`Target`]s in the objects' order.
 #[derive(Debug)]
@@ -39,25 +43,36 @@ impl<'t> Symbols<'t> {
         let mut next = 0;
         for (object, (input, first)) in inputs.iter().zip(firsts).enumerate() {
             first.symbol = next;
-            for index in 0..input.object.symbol_count() {
-                let target = symbols.targets.get_mut(next).ok_or(Fatal::Table(&"symbols"))?;
-                let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
-                let (object, index) = (object as u32, index as u32);
-                *target = Target { definer: number, object, index, slot: NONE, ..Target::default() };
-                match input.object.symbol(index as usize) {
-                    Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
-                        report.object(input.name, Part::Symbol(index as usize).error(part.into()));
-                    }
-                    Ok(symbol) => {
-                        describe(target, &symbol, |section| layout.number_of(first, section));
-                        symbols.has_indirect |= target.flags.indirect();
-                        if symbol.binding != Binding::Local {
-                            symbols.unite(inputs, symbol.name, number, report)?;
+            let mut indices = 0..input.object.symbol_count();
+            while !indices.is_empty() {
+                let end = indices.end.min(indices.start.saturating_add(TOGETHER));
+                input.object.fetch_symbols(indices.start..end);
+                let mut globals = [(NONE, "", Hash::default()); TOGETHER];
+                for (global, index) in globals.iter_mut().zip(&mut indices) {
+                    let target = symbols.targets.get_mut(next).ok_or(Fatal::Table(&"symbols"))?;
+                    let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
+                    let (object, own) = (object as u32, index as u32);
+                    *target = Target { definer: number, object, index: own, slot: NONE, ..Target::default() };
+                    match input.object.symbol(index) {
+                        Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
+                            report.object(input.name, Part::Symbol(index).error(part.into()));
                         }
+                        Ok(symbol) => {
+                            describe(target, &symbol, |section| layout.number_of(first, section));
+                            symbols.has_indirect |= target.flags.indirect();
+                            if symbol.binding != Binding::Local {
+                                *global = (number, symbol.name, symbols.names.hash(symbol.name));
+                            }
+                        }
+                        Err(error) => report.object(input.name, error),
                     }
-                    Err(error) => report.object(input.name, error),
+                    next += 1;
                 }
-                next += 1;
+                let globals = || globals.iter().filter(|(number, ..)| *number != NONE);
+                symbols.names.fetch(globals().map(|&(.., hash)| hash));
+                for &(number, name, hash) in globals() {
+                    symbols.unite(inputs, name, hash, number, report)?;
+                }
             }
         }
         symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(&"symbols"))?;
@@ -70,12 +85,13 @@ impl<'t> Symbols<'t> {
         &mut self,
         inputs: &[Input<'data, O>],
         name: &str,
+        hash: Hash,
         number: u32,
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
         let is = |other| is_named(inputs, targets, other, name);
-        let leader = self.names.enter(name, number, is).ok_or(Fatal::Table(&"names"))?;
+        let leader = self.names.enter_hashed(hash, number, is).ok_or(Fatal::Table(&"names"))?;
         if leader == number {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use crate::reloc::{Class, Reloc, Value};
 
 /// A relocation to be applied to a [`Section`](super::Section): where, which and to what. 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "std", derive(zerocopy::FromZeros))]
 pub struct Fixup {
     value: u64,
     offset: u32,

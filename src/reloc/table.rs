@@ -21,6 +21,7 @@ macro_rules! table {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[allow(non_camel_case_types)]
         #[non_exhaustive]
+        #[cfg_attr(feature = "std", derive(zerocopy::FromZeros))]
         #[repr(u8)]
         pub enum Reloc {
             $(#[doc = concat!("`R_AARCH64_", stringify!($name), "`, ELF64 code ", $code, ".")] $name,)*

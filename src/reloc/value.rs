@@ -81,6 +81,7 @@ impl From<Slot> for Value {
 
 /// The class of value a relocation takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "std", derive(zerocopy::FromZeros))]
 #[repr(u8)]
 pub enum Class {
     /// [`Value::Addr`].
