@@ -15,6 +15,8 @@ pub mod insn;
 
 // Floor 1: tables and arithmetic.
 pub mod arena;
+#[cfg(feature = "link")]
+mod prefetch;
 pub mod reloc;
 mod slots;
 

@@ -48,7 +48,6 @@ pub use error::{Cause, CommitError, Failure, Refused};
 pub use indirect::Indirect;
 pub use isles::Isle;
 pub use needs::{Needs, measure};
-pub(crate) use object::fetch;
 pub use object::{
     Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section,
     Symbol,

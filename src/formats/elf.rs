@@ -194,6 +194,10 @@ impl<'data> Object<'data> for Elf<'data> {
         self.kind_of(&self.file.header(index)?).map_err(|problem| Part::Section(index).error(problem))
     }
 
+    fn is_ordered(&self, _index: usize) -> bool {
+        false
+    }
+
     fn symbol_count(&self) -> usize {
         self.file.symbols.len()
     }

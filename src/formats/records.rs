@@ -14,7 +14,13 @@ type Word = [u8; 8];
 
 /// What is read of so many words.
 pub(super) trait Record<const WORDS: usize>: Sized {
-    fn read(words: &[Word; WORDS], order: AnyEndian) -> Self;
+    fn read<const BIG: bool>(words: &[Word; WORDS]) -> Self;
+
+    /// The same in a byte order that is asked for once.
+    #[inline(always)]
+    fn read_in(words: &[Word; WORDS], order: AnyEndian) -> Self {
+        if is_big(order) { Self::read::<true>(words) } else { Self::read::<false>(words) }
+    }
 }
 
 /// A table of records.
@@ -42,54 +48,75 @@ impl<'data, R: Record<WORDS>, const WORDS: usize> Records<'data, R, WORDS> {
 
     #[inline(always)]
     pub(super) fn get(&self, index: usize) -> Option<R> {
-        self.words.get(index).map(|words| R::read(words, self.order))
+        self.words.get(index).map(|words| R::read_in(words, self.order))
     }
 
     #[inline(always)]
     pub(super) fn iter(&self) -> impl Iterator<Item = R> {
-        self.words.iter().map(|words| R::read(words, self.order))
+        self.words.iter().map(|words| R::read_in(words, self.order))
     }
 }
 
 impl Record<8> for SectionHeader {
     #[inline]
-    fn read([name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8], order: AnyEndian) -> Self {
-        let [sh_name, sh_type] = halves(name, order);
-        let [sh_link, sh_info] = halves(link, order);
+    fn read<const BIG: bool>([name, flags, addr, offset, size, link, addralign, entsize]: &[Word; 8]) -> Self {
+        let [sh_name, sh_type] = halves::<BIG>(name);
+        let [sh_link, sh_info] = halves::<BIG>(link);
         Self {
             sh_name,
             sh_type,
-            sh_flags: whole(flags, order),
-            sh_addr: whole(addr, order),
-            sh_offset: whole(offset, order),
-            sh_size: whole(size, order),
+            sh_flags: whole::<BIG>(flags),
+            sh_addr: whole::<BIG>(addr),
+            sh_offset: whole::<BIG>(offset),
+            sh_size: whole::<BIG>(size),
             sh_link,
             sh_info,
-            sh_addralign: whole(addralign, order),
-            sh_entsize: whole(entsize, order),
+            sh_addralign: whole::<BIG>(addralign),
+            sh_entsize: whole::<BIG>(entsize),
         }
     }
 }
 
 impl Record<3> for Symbol {
     #[inline]
-    fn read([name, value, size]: &[Word; 3], order: AnyEndian) -> Self {
+    fn read<const BIG: bool>([name, value, size]: &[Word; 3]) -> Self {
         let ([st_name, _], [.., st_shndx], &[_, _, _, _, st_info, st_other, ..]) =
-            (halves(name, order), quarters(name, order), name);
-        Self { st_name, st_shndx, st_info, st_other, st_value: whole(value, order), st_size: whole(size, order) }
+            (halves::<BIG>(name), quarters::<BIG>(name), name);
+        Self { st_name, st_shndx, st_info, st_other, st_value: whole::<BIG>(value), st_size: whole::<BIG>(size) }
     }
 }
 
 impl Record<3> for Rela {
     #[inline]
-    fn read([offset, info, addend]: &[Word; 3], order: AnyEndian) -> Self {
-        let info = whole(info, order);
+    fn read<const BIG: bool>([offset, info, addend]: &[Word; 3]) -> Self {
+        let info = whole::<BIG>(info);
         Self {
-            r_offset: whole(offset, order),
+            r_offset: whole::<BIG>(offset),
             r_sym: (info >> 32) as u32,
             r_type: info as u32,
-            r_addend: whole(addend, order).cast_signed(),
+            r_addend: whole::<BIG>(addend).cast_signed(),
         }
+    }
+}
+
+/// The header of a file.
+struct FileHeader {
+    kind: u16,
+    machine: u16,
+    /// Where the headers of segments and of sections begin.
+    segments: u64,
+    sections: u64,
+    /// The bytes of a segment's header.
+    segment_size: u16,
+    /// How many these are; the bytes of a section's header, how many these are, and which section holds their names.
+    counts: [u16; 4],
+}
+
+impl Record<8> for FileHeader {
+    fn read<const BIG: bool>([_, _, kind, _, segments, sections, sizes, counts]: &[Word; 8]) -> Self {
+        let ([kind, machine, ..], [.., segment_size]) = (quarters::<BIG>(kind), quarters::<BIG>(sizes));
+        let (segments, sections) = (whole::<BIG>(segments), whole::<BIG>(sections));
+        Self { kind, machine, segments, sections, segment_size, counts: quarters::<BIG>(counts) }
     }
 }
 
@@ -113,10 +140,8 @@ impl<'data> Head<'data> {
             return None;
         }
         let order = AnyEndian::from_ei_data(data).ok()?;
-        let [_, _, kind, _, segments, sections, sizes, counts] = words;
-        let ([kind, machine, ..], [.., segment_size]) = (quarters(kind, order), quarters(sizes, order));
-        let [segment_count, section_size, section_count, names] = quarters(counts, order);
-        let (segments, sections) = (whole(segments, order), whole(sections, order));
+        let FileHeader { kind, machine, segments, sections, segment_size, counts } = Record::read_in(words, order);
+        let [segment_count, section_size, section_count, names] = counts;
         let from = |offset: u64| bytes.get(usize::try_from(offset).ok()?..);
         // `count` of `expected` bytes each.
         let table = |offset, count: u64, size: u16, expected: u16| {
@@ -157,22 +182,22 @@ fn is_big(order: AnyEndian) -> bool {
 }
 
 #[inline(always)]
-fn whole(word: &Word, order: AnyEndian) -> u64 {
-    if is_big(order) { load(word).swap_bytes() } else { load(word) }
+fn whole<const BIG: bool>(word: &Word) -> u64 {
+    if BIG { load(word).swap_bytes() } else { load(word) }
 }
 
 #[inline(always)]
-fn halves(word: &Word, order: AnyEndian) -> [u32; 2] {
+fn halves<const BIG: bool>(word: &Word) -> [u32; 2] {
     let whole = load(word);
-    [whole as u32, (whole >> 32) as u32].map(|half| if is_big(order) { half.swap_bytes() } else { half })
+    [whole as u32, (whole >> 32) as u32].map(|half| if BIG { half.swap_bytes() } else { half })
 }
 
 #[inline(always)]
-fn quarters(word: &Word, order: AnyEndian) -> [u16; 4] {
+fn quarters<const BIG: bool>(word: &Word) -> [u16; 4] {
     let whole = load(word);
     [0, 16, 32, 48].map(|shift| {
         let quarter = (whole >> shift) as u16;
-        if is_big(order) { quarter.swap_bytes() } else { quarter }
+        if BIG { quarter.swap_bytes() } else { quarter }
     })
 }
 

@@ -1,7 +1,8 @@
 //! Names in object files: string tables (gABI, "String Table"), how long a name may be, and the version in it.
 
-use crate::link::{Problem, fetch};
+use crate::link::Problem;
 use crate::patch::QUICK;
+use crate::prefetch::prefetch;
 
 /// The longest name of a symbol or section, in bytes. Names can lie on top of each other in a file, so that without a bound
 /// all names of a small one could together be as long as its size squared; with it, and 24 bytes for each symbol of ELF, they are
@@ -46,9 +47,7 @@ impl<'data> Strings<'data> {
     /// Has the processor fetch the names at `offsets`.
     #[inline]
     pub(super) fn fetch(self, offsets: impl Iterator<Item = u32>) {
-        if QUICK {
-            fetch(offsets.map(|offset| self.bytes.get(offset as usize).copied().unwrap_or_default()));
-        }
+        offsets.filter_map(|offset| self.bytes.get(offset as usize)).for_each(prefetch);
     }
 
     /// The same as [`get`](Self::get), of a table about which nothing is known.

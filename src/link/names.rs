@@ -1,7 +1,7 @@
 //! An index from names to numbers, over buckets that the caller lends.
 
-use super::object::fetch;
 use super::tables::NONE;
+use crate::prefetch::prefetch;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
 /// Open addressing with linear probing. A bucket holds 32 bits of a name's hash above the number, or [`EMPTY`]; what the
@@ -69,9 +69,7 @@ impl<'t> Names<'t> {
     /// Has the processor fetch the buckets of names that are looked up next: together, for they lie in no order.
     #[inline]
     pub(super) fn fetch(&self, hashes: impl Iterator<Item = Hash>) {
-        if QUICK {
-            fetch(hashes.map(|hash| self.buckets.get(self.first(hash)).map_or(0, |&bucket| bucket as u8)));
-        }
+        hashes.filter_map(|hash| self.buckets.get(self.first(hash))).for_each(prefetch);
     }
 
     /// The bucket where a name is looked for first: the upper bits of hash * length spread evenly over any length.

@@ -127,11 +127,11 @@ struct Found {
 impl Found {
     fn sections<'data, O: Object<'data>>(&mut self, object: &O, needs: &mut Needs, kinds: &mut Kinds) {
         for index in 0..object.section_count() {
-            let Ok(object::Section { kind, order, .. }) = object.section(index) else { continue };
+            let Ok(kind) = object.kind(index) else { continue };
             match kind {
                 object::Kind::Loaded { prot, align, content } => {
                     needs.outputs += 1;
-                    needs.ordered += usize::from(!order.is_empty());
+                    needs.ordered += usize::from(object.is_ordered(index));
                     if prot == Prot::ReadExec {
                         self.pieces += 1;
                         self.text = self.text.saturating_add(content.size()).saturating_add(align);

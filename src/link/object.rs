@@ -5,8 +5,8 @@ use crate::arena::Prot;
 use crate::formats::dynamic;
 use crate::patch::{Endian, QUICK};
 use crate::reloc::Reloc;
+use core::fmt;
 use core::ops::Range;
-use core::{fmt, hint};
 
 /// A relocatable object: sections, symbols, relocations, each by its index in the file.
 ///
@@ -30,6 +30,10 @@ pub trait Object<'data> {
     /// As for [`section`](Self::section), if not for the names.
     fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
         self.section(index).map(|section| section.kind)
+    }
+    /// Whether the section at `index` has an [order](Section::order) of its own.
+    fn is_ordered(&self, index: usize) -> bool {
+        self.section(index).is_ok_and(|section| !section.order.is_empty())
     }
     /// How many symbols there are.
     fn symbol_count(&self) -> usize;
@@ -105,12 +109,6 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError>;
-}
-
-/// Reads what `values` reads and has no other effect.
-#[inline]
-pub(crate) fn fetch(values: impl Iterator<Item = u8>) {
-    hint::black_box(values.fold(0, |all, value| all ^ value));
 }
 
 /// Where [`Object::read_relocations`] is in a section of relocations.

@@ -16,6 +16,7 @@ use crate::addr::Addr;
 use crate::arena::Reach;
 use crate::got::Kind;
 use crate::patch::{Fixup, QUICK};
+use crate::prefetch::prefetch;
 use crate::reloc::{Class, Reloc, Remedy};
 use core::mem::replace;
 
@@ -130,11 +131,12 @@ impl Scan<'_, '_> {
         (next, wants_island)
     }
 
-    /// The numbers of the definitions that `relocations` refer to, looked up together: they lie in no order, and so the processor
-    /// fetches many at once.
+    /// The numbers of the definitions that `relocations` refer to.
     #[inline(always)]
     fn definers<O>(&self, table: &Table<'_, '_, O>, relocations: &[Relocation]) -> [u32; BATCH] {
         let own = self.symbols.targets().get(table.first.symbol..).unwrap_or_default();
+        // They lie in no order.
+        relocations.iter().filter_map(|relocation| own.get(relocation.symbol)).for_each(prefetch);
         let mut definers = [NONE; BATCH];
         for (definer, relocation) in definers.iter_mut().zip(relocations) {
             *definer = own.get(relocation.symbol).map_or(NONE, |own| own.definer);

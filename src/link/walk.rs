@@ -3,7 +3,7 @@
 use super::error::{Cause, Failure};
 use super::kinds::{facts, unsupported};
 use super::layout::Layout;
-use super::object::{BATCH, Content, Cursor, Kind, Object, ObjectError, Origin, Relocation, Section};
+use super::object::{BATCH, Content, Cursor, Kind, Object, ObjectError, Origin, Relocation};
 use super::parts::{self, FULL};
 use super::route::Reference;
 use super::symbols::{Symbols, target_name};
@@ -22,9 +22,8 @@ pub(super) struct Table<'t, 'data, O> {
     /// Its own index in the object, and how many relocations it has.
     pub(super) index: usize,
     pub(super) count: usize,
-    /// The name of the section that they change.
-    pub(super) section: &'data str,
-    /// The number of that section among those of all objects.
+    /// The index of the section that they change, and its number among those of all objects.
+    of: usize,
     pub(super) number: u32,
     /// That section's bytes in the file.
     pub(super) bytes: &'data [u8],
@@ -92,13 +91,17 @@ impl<'t, 'data, O: Object<'data>> Table<'t, 'data, O> {
         layout.placed.get(first.section + index).filter(|placed| placed.run.of != NONE)?;
         let object = &input.object;
         let Kind::Relocations { of, count } = object.kind(index).ok()? else { return None };
-        let Section { name: section, kind, .. } = object.section(of).ok()?;
-        let bytes = if let Content::Bytes(bytes) = kind.content()? { bytes } else { &[] };
+        let bytes = if let Content::Bytes(bytes) = object.kind(of).ok()?.content()? { bytes } else { &[] };
         let number = (first.section + of) as u32;
         let &Placed { output, isle, moved, .. } = layout.placed.get(number as usize)?;
         let (start, endian) = (layout.section_addr(number), object.endian());
         let home = layout.outputs().get(output as usize).map(|output| output.addr).unwrap_or_default();
-        Some(Self { input, first, index, count, section, number, bytes, endian, start, output, home, isle, moved })
+        Some(Self { input, first, index, count, of, number, bytes, endian, start, output, home, isle, moved })
+    }
+
+    /// The name of the section that they change.
+    pub(super) fn section(&self) -> &'data str {
+        self.input.object.section(self.of).map_or("", |section| section.name)
     }
 
     /// The next relocations from where `cursor` stands, and the index of their first; `None` at the end.
@@ -155,7 +158,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
-            State::LeftOut if !is_unwind(self.table.section) => return Err(Some(Cause::LeftOut)),
+            State::LeftOut if !is_unwind(self.table.section()) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
         let is_thread_local = FULL
@@ -251,7 +254,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
         symbols: &Symbols<'_>,
         report: &mut Report<'_>,
     ) {
-        let place = Some((self.table.section, self.relocation.offset));
+        let place = Some((self.table.section(), self.relocation.offset));
         let symbol = match symbols.definer(self.table.first, self.relocation.symbol) {
             Some((number, _)) => target_name(inputs, symbols.targets(), number),
             None => "",
