@@ -124,6 +124,30 @@ impl<'data> Elf<'data> {
         self.file.symbols.get(symbol).ok_or(Part::Symbol(symbol).error(Problem::Index))
     }
 
+    /// Symbol `index`, a local one perhaps without its name.
+    #[inline(always)]
+    fn read_symbol(&self, index: usize, are_all_named: bool) -> Result<Symbol<'data>, ObjectError> {
+        let refuse = |problem| Part::Symbol(index).error(problem);
+        let symbol = self.entry(index)?;
+        let (binding, definition) = self.meaning(index, &symbol)?;
+        let name = || self.file.symbol_names.get(symbol.st_name).map_err(refuse);
+        let name = match (binding, definition) {
+            (Binding::Local, _) if !are_all_named => "",
+            (Binding::Local, _) => name()?,
+            _ if !self.has_versions => name()?,
+            (_, Definition::Undefined) => wanted_name(name()?),
+            _ => defined_name(name()?),
+        };
+        Ok(Symbol {
+            name,
+            definition,
+            binding,
+            hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
+            function: matches!(symbol.st_symtype(), abi::STT_FUNC | abi::STT_GNU_IFUNC),
+            size: symbol.st_size,
+        })
+    }
+
     /// Who sees symbol `index`, and where it is defined.
     #[inline(always)]
     fn meaning(&self, index: usize, symbol: &Entry) -> Result<(Binding, Definition), ObjectError> {
@@ -203,24 +227,11 @@ impl<'data> Object<'data> for Elf<'data> {
     }
 
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
-        let refuse = |problem| Part::Symbol(index).error(problem);
-        let symbol = self.entry(index)?;
-        let name = self.file.symbol_names.get(symbol.st_name).map_err(refuse)?;
-        let (binding, definition) = self.meaning(index, &symbol)?;
-        let name = match (binding, definition) {
-            _ if !self.has_versions => name,
-            (Binding::Local, _) => name,
-            (_, Definition::Undefined) => wanted_name(name),
-            _ => defined_name(name),
-        };
-        Ok(Symbol {
-            name,
-            definition,
-            binding,
-            hidden: matches!(symbol.st_vis(), abi::STV_HIDDEN | abi::STV_INTERNAL),
-            function: matches!(symbol.st_symtype(), abi::STT_FUNC | abi::STT_GNU_IFUNC),
-            size: symbol.st_size,
-        })
+        self.read_symbol(index, true)
+    }
+
+    fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        self.read_symbol(index, !QUICK)
     }
 
     fn fetch_symbols(&self, indices: Range<usize>) {

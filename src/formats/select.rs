@@ -235,7 +235,7 @@ where
         match read(&mut self.parse, &mut self.load, offer.archive, &offer.member) {
             Ok(object) => {
                 for index in 0..object.symbol_count() {
-                    match object.symbol(index) {
+                    match object.linked_symbol(index) {
                         Ok(symbol) if symbol.binding == Binding::Local => {}
                         Ok(symbol) if symbol.definition == Definition::Undefined => {}
                         Ok(symbol) => defined.push(symbol.name),
@@ -298,7 +298,7 @@ where
     fn enter(&mut self, name: String, object: O) -> IntoIter<&'data str> {
         let mut wants = Vec::with_capacity(object.symbol_count());
         for index in 0..object.symbol_count() {
-            let Ok(symbol) = object.symbol(index) else { continue };
+            let Ok(symbol) = object.linked_symbol(index) else { continue };
             match (symbol.binding, symbol.definition) {
                 (Binding::Local, _) | (Binding::Weak, Definition::Undefined) => {}
                 (_, Definition::Undefined) => wants.push(symbol.name),

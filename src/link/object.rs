@@ -43,6 +43,14 @@ pub trait Object<'data> {
     ///
     /// As for [`section`](Self::section).
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError>;
+    /// The same without the name of a local symbol, which is empty where that is quicker: the linker knows only others by name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`symbol`](Self::symbol), if not for the name of a local one.
+    fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        self.symbol(index)
+    }
     /// Has the processor fetch the names of the symbols at `indices`, which are read next, where they lie in no order; nothing by
     /// default. It is quicker to wait for all of them at once.
     fn fetch_symbols(&self, _indices: Range<usize>) {}

@@ -53,7 +53,7 @@ impl<'t> Symbols<'t> {
                     let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
                     let (object, own) = (object as u32, index as u32);
                     *target = Target { definer: number, object, index: own, slot: NONE, ..Target::default() };
-                    match input.object.symbol(index) {
+                    match input.object.linked_symbol(index) {
                         Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
                             report.object(input.name, Part::Symbol(index).error(part.into()));
                         }
