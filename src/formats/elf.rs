@@ -230,6 +230,7 @@ impl<'data> Object<'data> for Elf<'data> {
         self.read_symbol(index, true)
     }
 
+    #[inline(always)]
     fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         self.read_symbol(index, !QUICK)
     }

@@ -62,7 +62,7 @@ pub(super) fn assign<'data, O: Object<'data>>(
             // What is called through a slot may have a veneer to the one near this base.
             for_each_relocation(slice::from_ref(input), slice::from_ref(first), layout, |site| {
                 if let Ok(Reference { facts, target, addend, .. }) = site.reference(symbols, layout)
-                    && through_slot(facts, target, addend, policy)
+                    && through_slot(facts.is_call, target, addend, policy)
                 {
                     counts.cells += 2;
                 }

@@ -4,14 +4,17 @@
 //! class   value
 //! Addr    the number of the section that its target is in | bytes from the start of that to what it refers to
 //! Slot    the number of its target, whose slot it is given
+//! Offset  the number of its target, which is called through a slot, by the veneer of all such calls
 //! Any     nothing: the relocation is to be read again
 //! ```
 //!
 //! So the check reads neither the relocations nor, for most, the symbols again: they lie in no order.
 
 use super::object::{Cursor, Object, Relocation};
+use super::tables::NONE;
 use super::walk::Table;
-use crate::patch::Fixup;
+use crate::addr::Addr;
+use crate::patch::{Fixup, QUICK};
 use crate::reloc::{Class, Reloc};
 
 /// The value of one that refers to what is `offset` bytes from the start of input section `section`; `None` where that
@@ -26,6 +29,40 @@ pub(super) fn in_section(section: u32, offset: i64) -> Option<u64> {
 #[inline(always)]
 pub(super) const fn section_and_offset(value: u64) -> (u32, i64) {
     ((value >> 32) as u32, value as i32 as i64)
+}
+
+/// Has the call at `place` go through the slot of symbol `number`.
+#[inline(always)]
+pub(super) fn leave_call(record: &mut Fixup, place: u32, reloc: Reloc, number: u32) {
+    record.set(place, reloc, Class::Offset, number.into());
+}
+
+/// The symbol that the call of `record` is of, if it is pending so.
+pub(super) fn call(record: &Fixup) -> Option<u32> {
+    let (class, number) = record.given();
+    (class == Class::Offset).then_some(number as u32)
+}
+
+/// The veneers that calls through slots were given last, by the numbers of the symbols: most calls are of few.
+pub(super) struct Calls([(u32, Addr); CALLS]);
+
+const CALLS: usize = if QUICK { 128 } else { 1 };
+
+impl Calls {
+    pub(super) fn new() -> Self {
+        Self([(NONE, Addr::new(0)); CALLS])
+    }
+
+    pub(super) fn note(&mut self, number: u32, veneer: Addr) {
+        if let Some(call) = self.0.get_mut(number as usize % CALLS) {
+            *call = (number, veneer);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, number: u32) -> Option<Addr> {
+        self.0.get(number as usize % CALLS).filter(|call| call.0 == number).map(|call| call.1)
+    }
 }
 
 /// Has the relocation of `record` read again.

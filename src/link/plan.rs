@@ -6,9 +6,9 @@ use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object};
 use super::parts::{self, FULL};
-use super::pending::{self, Again};
+use super::pending::{self, Again, Calls};
 use super::rescue::Stranded;
-use super::route::{Action, Reference, Router};
+use super::route::{Action, Reference, Router, through_slot};
 use super::scan::{reads_text, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Run, Tables};
@@ -18,7 +18,7 @@ use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
 use crate::patch::{Endian, Fixup, PatchError, QUICK};
-use crate::reloc::{Class, Reason, Reloc, Value};
+use crate::reloc::{Class, Reason, Reloc, Remedy, Value};
 use crate::veneer::VeneerError;
 use core::ops::Range;
 
@@ -168,13 +168,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
 
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
     fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
+        let mut calls = Calls::new();
         for (object, input) in self.inputs.iter().enumerate() {
             let Some(&first) = self.firsts.get(object) else { continue };
             for index in 0..input.object.section_count() {
                 let number = first.section + index;
                 let Some(run) = self.layout.run(number) else { continue };
                 let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
-                let count = self.check_run(&table, run, report);
+                let count = self.check_run(&table, run, &mut calls, report);
                 self.layout.note_run(number, Run { count, ..run });
             }
         }
@@ -183,7 +184,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     }
 
     /// Does so with the relocations of one section, of which the scan left `run`. Answers how many of them mean something.
-    fn check_run(&mut self, table: &Table<'_, 'data, O>, run: Run, report: &mut Report<'_>) -> u32 {
+    fn check_run(&mut self, table: &Table<'_, 'data, O>, run: Run, calls: &mut Calls, report: &mut Report<'_>) -> u32 {
         let (first, end) = (run.first as usize, run.first as usize + run.count as usize);
         let (mut again, mut next, mut is_sparse) = (Again::new(), first, false);
         loop {
@@ -191,10 +192,14 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             if next >= end {
                 break;
             }
+            if self.check_call(table, next, calls) {
+                next += 1;
+                continue;
+            }
             let relocation = again.get(table, next - first);
             self.summary.relocations += usize::from(relocation.is_some());
             let site = relocation.map(|relocation| table.site(next - first, relocation));
-            let fixup = site.and_then(|site| self.check_any(&site, report));
+            let fixup = site.and_then(|site| self.check_any(&site, calls, report));
             is_sparse |= fixup.is_none();
             if let Some(record) = self.fixups.get_mut(next) {
                 *record = fixup.unwrap_or_default();
@@ -244,9 +249,34 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         all
     }
 
+    /// Takes down the veneer that the call pending in record `number` is given, if one of its symbol was given it before, and
+    /// it is in reach. Answers whether.
+    fn check_call(&mut self, table: &Table<'_, 'data, O>, number: usize, calls: &Calls) -> bool {
+        let Some(record) = self.fixups.get_mut(number) else { return false };
+        let (offset, reloc) = (record.offset(), record.reloc());
+        let (Some(veneer), Some(start)) = (pending::call(record).and_then(|symbol| calls.get(symbol)), table.start)
+        else {
+            return false;
+        };
+        let rest = table.bytes.get(offset..).unwrap_or_default();
+        let passes = table.first.base == 0
+            && reloc.passes_quickly(rest, start.at(offset), Class::Addr, veneer.get(), table.endian);
+        if passes {
+            record.set(offset as u32, reloc, Class::Addr, veneer.get());
+            self.summary.relocations += 1;
+            self.summary.rungs.veneer += 1;
+        }
+        passes
+    }
+
     /// What any relocation is given; reports why, where it is nothing.
     #[inline(never)]
-    fn check_any(&mut self, site: &Site<'_, '_, 'data, O>, report: &mut Report<'_>) -> Option<Fixup> {
+    fn check_any(
+        &mut self,
+        site: &Site<'_, '_, 'data, O>,
+        calls: &mut Calls,
+        report: &mut Report<'_>,
+    ) -> Option<Fixup> {
         let Self { inputs, firsts, symbols, layout, router, summary, has_initialised, .. } = self;
         let reference = site.reference(symbols, layout).ok()?;
         // What reads text that is not to be read was reported.
@@ -256,8 +286,10 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let action = check_one(site, &reference, router, &|reference| {
             if FULL { begins(inputs, firsts, reference) } else { None }
         });
-        let (number, reloc, facts, has_own_slot) =
-            (reference.number, reference.reloc, reference.facts, reference.has_own_slot());
+        let &Reference { number, reloc, facts, target, addend, base, .. } = &reference;
+        let has_own_slot = reference.has_own_slot();
+        let is_through_slot =
+            base == 0 && !router.isles.are_several() && through_slot(facts.is_call, target, addend, router.policy);
         let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));
         match (action, fixup) {
             (Ok(action), Ok(fixup)) => {
@@ -265,6 +297,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 *has_initialised |= FULL && reloc == Reloc::FUNCINIT64;
                 if has_own_slot {
                     symbols.note_slot(number, action, router);
+                }
+                if let Action::Lead(veneer, Remedy::Veneer) = action
+                    && is_through_slot
+                {
+                    calls.note(number, veneer);
                 }
                 return Some(fixup);
             }

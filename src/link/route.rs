@@ -138,7 +138,7 @@ impl Router<'_> {
                 action => Ok(action),
             };
         }
-        if through_slot(facts, target, addend, self.policy) {
+        if through_slot(facts.is_call, target, addend, self.policy) {
             let slot = self.slot(reference)?;
             let direct = Value::Addr(reference.addr);
             return match self.call(reference, Value::Slot(slot), begins) {
@@ -215,8 +215,8 @@ impl Router<'_> {
 }
 
 /// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
-pub(super) fn through_slot(facts: &Facts, target: &Target, addend: i64, policy: Policy) -> bool {
-    facts.is_call && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
+pub(super) fn through_slot(is_call: bool, target: &Target, addend: i64, policy: Policy) -> bool {
+    is_call && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
 }
 
 /// Whether the target is in the section of the place.

@@ -213,6 +213,9 @@ impl Scan<'_, '_> {
         inputs: &[Input<'data, O>],
         report: &mut Report<'_>,
     ) -> bool {
+        if self.is_counted_call(site, record) {
+            return false;
+        }
         let Some(link) = self.link(site) else {
             self.has_near |= FULL && facts(site.relocation.reloc).is_near_slot;
             pending::leave(record);
@@ -231,6 +234,22 @@ impl Scan<'_, '_> {
         self.count(&self.wants_plain(&link, layout))
     }
 
+    /// Leaves in `record` a call through a slot, if the veneer for all such calls of its symbol is counted. Answers whether.
+    fn is_counted_call<O>(&self, site: &Site<'_, '_, '_, O>, record: &mut Fixup) -> bool {
+        let Relocation { offset, reloc, symbol, addend, origin } = *site.relocation;
+        let Some((number, target)) = self.symbols.definer(site.table.first, symbol) else { return false };
+        let is_counted = QUICK
+            && target.flags.veneer()
+            && through_slot(facts(reloc).is_call, target, addend, self.policy)
+            && origin == Origin::Zero
+            && !self.policy.looks_closer();
+        match u32::try_from(offset) {
+            Ok(offset) if is_counted => pending::leave_call(record, offset, reloc, number),
+            _ => return false,
+        }
+        true
+    }
+
     /// What the relocation refers to, if that is a plain symbol, and it is given its address or a slot that is the same for
     /// all objects, and the policy has no more to say of it: as of most. `None` leaves it to [`Site::reference`].
     fn link<'s, 'data, O: Object<'data>>(&'s self, site: &Site<'_, '_, 'data, O>) -> Option<Link<'s>> {
@@ -241,6 +260,7 @@ impl Scan<'_, '_> {
         let is_slot = facts.is_slot & (addend == 0);
         if !(QUICK & target.flags.is_plain() & (facts.is_plain | is_slot) & (origin == Origin::Zero))
             || self.policy.looks_closer()
+            || through_slot(facts.is_call, target, addend, self.policy)
         {
             return None;
         }
@@ -282,7 +302,7 @@ impl Scan<'_, '_> {
         if FULL && reloc == Reloc::FUNCINIT64 {
             indirect::check_place(reference, layout, self.policy)?;
         }
-        if through_slot(facts, target, addend, self.policy) {
+        if through_slot(facts.is_call, target, addend, self.policy) {
             return Ok(Wants {
                 number,
                 entry: Some(Kind::Gdat),

@@ -149,7 +149,7 @@ impl<'t> Symbols<'t> {
             }
             let is_plain = match target.state {
                 State::Defined => !target.flags.indirect() && layout.is_loaded(target.section),
-                State::Common | State::Absolute | State::Made => true,
+                State::Common | State::Absolute | State::Made | State::External => true,
                 _ => false,
             };
             target.flags.set_is_plain(is_plain);
