@@ -13,12 +13,17 @@ pub fn processor_time() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Nanoseconds that processes that this one waited for have run in user space.
-fn user_time_of_children() -> u64 {
+/// Nanoseconds that this process has run in user space.
+pub fn user_time() -> u64 {
+    user_time_of(libc::RUSAGE_SELF)
+}
+
+/// The same of this process or of those that it waited for.
+fn user_time_of(whom: libc::c_int) -> u64 {
     // SAFETY: all zeros are a `rusage`.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is written, and nothing else.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) }, 0);
+    assert_eq!(unsafe { libc::getrusage(whom, &mut usage) }, 0);
     usage.ru_utime.tv_sec as u64 * 1_000_000_000 + usage.ru_utime.tv_usec as u64 * 1_000
 }
 
@@ -60,7 +65,7 @@ impl Peers {
     pub fn process(&self, linker: &str, times: usize, options: &[&str], file: &Path) -> Option<f64> {
         let mut taken = Vec::new();
         for _ in 0..times {
-            let start = user_time_of_children();
+            let start = user_time_of(libc::RUSAGE_CHILDREN);
             let mut command = Command::new(linker);
             command.args(options).arg(file).arg("-o").arg(self.folder.path().join("image")).stderr(Stdio::null());
             match command.status() {
@@ -72,7 +77,7 @@ impl Peers {
                     println!("{linker}: skipped, it refuses the file ({status})");
                     return None;
                 }
-                Ok(_) => taken.push(user_time_of_children() - start),
+                Ok(_) => taken.push(user_time_of(libc::RUSAGE_CHILDREN) - start),
             }
         }
         taken.sort_unstable();

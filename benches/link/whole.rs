@@ -3,13 +3,17 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Outside, Selection, Take};
-use aarch64_reloc::link::{Failure, Input, Options, Plan, Policy, Request, Storage, Summary, Tls, each, measure};
+use aarch64_reloc::link::{
+    Failure, Input, Needs, Options, Plan, Policy, Request, Storage, Summary, Tls, each, measure,
+};
 use aarch64_reloc::patch::Section;
+use std::mem::take;
 use std::path::PathBuf;
 
-/// The image of `inputs`, all of whose segments lie side by side, and its plan in numbers.
-pub fn link(inputs: &[Input<'_, Elf<'_>>], image: &mut Vec<Vec<u8>>) -> Summary {
-    let mut storage = Storage::new(measure(inputs, 0));
+/// The image of `inputs`, all of whose segments lie side by side, and its plan in numbers. The tables are kept in `kept` for the
+/// next link.
+pub fn link(inputs: &[Input<'_, Elf<'_>>], kept: &mut Storage<'static>, image: &mut Vec<Vec<u8>>) -> Summary {
+    let mut storage = take(kept).fit(measure(inputs, 0));
     let mut next = Addr::new(0x40_0000);
     let place = |request: &Request| {
         let addr = next.align_up(request.align.max(1 << 16));
@@ -27,18 +31,20 @@ pub fn link(inputs: &[Input<'_, Elf<'_>>], image: &mut Vec<Vec<u8>>) -> Summary 
         Section::new(bytes, segment.addr())
     });
     plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();
-    plan.summary()
+    let summary = plan.summary();
+    *kept = storage.fit(Needs::default());
+    summary
 }
 
-/// All members of libcrypto.a, selected and linked.
-pub fn link_archive(bytes: &[u8]) -> Summary {
+/// Selects all members of the archive libcrypto.a, and works with them.
+pub fn with_members<T>(bytes: &[u8], work: impl FnOnce(&[Input<'_, Elf<'_>>]) -> T) -> T {
     let no_file = |file: Outside<'_>| Err(format!("{} is not read", file.path));
     let mut selection = Selection::new(Elf::parse, no_file);
     selection.archive("libcrypto.a", bytes, Take::Whole);
     let objects = selection.finish().map_err(|failures| failures[0].to_string()).unwrap().objects;
     let (names, objects): (Vec<_>, Vec<_>) = objects.into_iter().map(|chosen| (chosen.name, chosen.object)).unzip();
     let inputs = names.iter().zip(objects).map(|(name, object)| Input { name, object });
-    link(&inputs.collect::<Vec<_>>(), &mut Vec::new())
+    work(&inputs.collect::<Vec<_>>())
 }
 
 /// Debian's, for AArch64: `.ci/env` says where.
