@@ -1,6 +1,7 @@
 //! ELF64 relocatable objects (gABI; AAELF64) in either byte order, read in place by crate `elf`.
 
 use super::file::{File, SHT_CREL};
+use super::records::Symbol as Entry;
 use super::strings::{defined_name, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
@@ -11,7 +12,6 @@ use crate::patch::{Endian, QUICK};
 use core::ops::Range;
 use elf::abi;
 use elf::section::SectionHeader;
-use elf::symbol::Symbol as Entry;
 
 /// A relocatable object in the bytes of its file. Nothing is copied; every access is checked.
 ///
@@ -107,10 +107,10 @@ impl<'data> Elf<'data> {
         let signature = self.file.symbols.get(header.sh_info as usize).ok_or(no_signature)?;
         let key = match signature.st_symtype() {
             abi::STT_SECTION => {
-                let section = self.file.sections.get(signature.st_shndx.into()).ok_or(no_signature)?;
+                let section = self.file.sections.get(signature.st_shndx().into()).ok_or(no_signature)?;
                 self.file.section_names.get(section.sh_name)
             }
-            _ => self.file.symbol_names.get(signature.st_name),
+            _ => self.file.symbol_names.get(signature.st_name()),
         };
         Ok(Kind::Group { key: key?, count: words.len() / 4 - 1, alike: Alike::Key })
     }
@@ -120,6 +120,8 @@ impl<'data> Elf<'data> {
         self.file.word(self.extended?, symbol).map(|index| index as usize)
     }
 
+    // A record that goes through memory is waited for.
+    #[cfg_attr(feature = "fast", inline(always))]
     fn entry(&self, symbol: usize) -> Result<Entry, ObjectError> {
         self.file.symbols.get(symbol).ok_or(Part::Symbol(symbol).error(Problem::Index))
     }
@@ -130,7 +132,7 @@ impl<'data> Elf<'data> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let symbol = self.entry(index)?;
         let (binding, definition) = self.meaning(index, &symbol)?;
-        let name = || self.file.symbol_names.get(symbol.st_name).map_err(refuse);
+        let name = || self.file.symbol_names.get(symbol.st_name()).map_err(refuse);
         let name = match (binding, definition) {
             (Binding::Local, _) if !are_all_named => "",
             (Binding::Local, _) => name()?,
@@ -153,11 +155,11 @@ impl<'data> Elf<'data> {
     fn meaning(&self, index: usize, symbol: &Entry) -> Result<(Binding, Definition), ObjectError> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let kind = symbol.st_symtype();
-        if kind == abi::STT_TLS && symbol.st_shndx == abi::SHN_COMMON {
+        if kind == abi::STT_TLS && symbol.st_shndx() == abi::SHN_COMMON {
             return Err(refuse(Problem::Unsupported("a common thread-local variable (-fcommon)")));
         }
         let missing = refuse(Problem::Malformed("it is in a section that is not there"));
-        let definition = match symbol.st_shndx {
+        let definition = match symbol.st_shndx() {
             _ if kind == abi::STT_FILE => Definition::File,
             abi::SHN_UNDEF => Definition::Undefined,
             abi::SHN_ABS => Definition::Absolute(symbol.st_value),
@@ -236,7 +238,7 @@ impl<'data> Object<'data> for Elf<'data> {
     }
 
     fn fetch_symbols(&self, indices: Range<usize>) {
-        self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name)));
+        self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name())));
     }
 
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
@@ -247,7 +249,7 @@ impl<'data> Object<'data> for Elf<'data> {
         if self.has_versions {
             return self.symbol(index).is_ok_and(|symbol| symbol.name == name);
         }
-        self.file.symbols.get(index).is_some_and(|symbol| self.file.symbol_names.get(symbol.st_name) == Ok(name))
+        self.file.symbols.get(index).is_some_and(|symbol| self.file.symbol_names.get(symbol.st_name()) == Ok(name))
     }
 
     fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {

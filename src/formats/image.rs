@@ -2,6 +2,7 @@
 
 use super::file::{ENTRY_SIZE, File, SHT_CREL};
 use super::frames::has_address;
+use super::records::Symbol;
 use super::strings::wanted_name;
 use crate::addr::Addr;
 use crate::link::{ObjectError, Part, Problem, Relocation};
@@ -9,7 +10,6 @@ use crate::patch::Endian;
 use crate::verify::{Memory, Target, Unverified, Verdict, View, Wrong};
 use elf::abi;
 use elf::section::SectionHeader;
-use elf::symbol::Symbol;
 
 /// An executable or shared object in the bytes of its file, as a linker left it. Nothing is copied; every access is checked.
 #[derive(Debug)]
@@ -95,8 +95,8 @@ impl<'data> Image<'data> {
 
     /// The addresses that the symbols named `_GLOBAL_OFFSET_TABLE_` have: bases of the GOT.
     pub fn bases(&self) -> impl Iterator<Item = Addr> {
-        let named = self.file.symbols.iter().filter(|symbol| symbol.st_shndx != abi::SHN_UNDEF);
-        let bases = named.filter(|symbol| self.file.symbol_names.get(symbol.st_name) == Ok("_GLOBAL_OFFSET_TABLE_"));
+        let named = self.file.symbols.iter().filter(|symbol| symbol.st_shndx() != abi::SHN_UNDEF);
+        let bases = named.filter(|symbol| self.file.symbol_names.get(symbol.st_name()) == Ok("_GLOBAL_OFFSET_TABLE_"));
         bases.map(|symbol| Addr::new(symbol.st_value))
     }
 
@@ -206,7 +206,7 @@ impl<'data> Image<'data> {
         let section = self.file.section_names.get(of.sh_name).map_err(refuse)?;
         let refuse = |problem| Part::Symbol(relocation.symbol).error(problem);
         let symbol = self.file.symbols.get(relocation.symbol).ok_or(refuse(Problem::Index))?;
-        let name = self.file.symbol_names.get(symbol.st_name).map(wanted_name).map_err(refuse)?;
+        let name = self.file.symbol_names.get(symbol.st_name()).map(wanted_name).map_err(refuse)?;
         let unverified = match symbol.st_symtype() {
             _ if !is_loaded(&of) => Some(Unverified::NotLoaded),
             _ if section == ".eh_frame" && self.is_removed(&of, relocation.offset) => Some(Unverified::Stale),
@@ -242,7 +242,7 @@ impl<'data> Image<'data> {
                 let refuse = |problem| Part::Relocation(table, index).error(problem);
                 let (symbols, names) = self.file.symbol_table(header.sh_link as usize)?;
                 let symbol = symbols.get(entry.r_sym as usize).ok_or(refuse(Problem::Index))?;
-                (wanted_name(names.get(symbol.st_name).map_err(refuse)?), addr_of(&symbol))
+                (wanted_name(names.get(symbol.st_name()).map_err(refuse)?), addr_of(&symbol))
             }
             _ => return Ok(None),
         };
@@ -253,7 +253,7 @@ impl<'data> Image<'data> {
 /// Where the image defines a symbol. An undefined one that has an address is a function whose stub the whole process takes
 /// for it.
 fn addr_of(symbol: &Symbol) -> Option<Addr> {
-    let is_nowhere = symbol.st_shndx == abi::SHN_UNDEF && symbol.st_value == 0;
+    let is_nowhere = symbol.st_shndx() == abi::SHN_UNDEF && symbol.st_value == 0;
     Some(Addr::new(symbol.st_value)).filter(|_| !is_nowhere)
 }
 

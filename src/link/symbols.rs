@@ -52,7 +52,7 @@ impl<'t> Symbols<'t> {
                     let target = symbols.targets.get_mut(next).ok_or(Fatal::Table(&"symbols"))?;
                     let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
                     let (object, own) = (object as u32, index as u32);
-                    *target = Target { definer: number, object, index: own, slot: NONE, ..Target::default() };
+                    *target = Target { definer: number, object, index: own, ..Target::EMPTY };
                     match input.object.linked_symbol(index) {
                         Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
                             report.object(input.name, Part::Symbol(index).error(part.into()));
@@ -272,7 +272,6 @@ fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) 
         .with_hidden(symbol.hidden)
         .with_function(symbol.function)
         .with_indirect(matches!(symbol.definition, Definition::Indirect { .. }));
-    target.section = NONE;
     match symbol.definition {
         Definition::Section { index, offset } | Definition::Indirect { index, offset } => {
             (target.state, target.addr) = match number_of(index) {

@@ -102,7 +102,7 @@ pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
 /// A symbol: which definition it means, and what is known of that. Relocations refer to them in no order, so that each lies
 /// in one cache line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 pub struct Target {
     /// Where it is, once the layout is known.
@@ -145,6 +145,20 @@ pub(super) struct Flags {
 }
 
 impl Target {
+    /// One of which nothing is known.
+    pub(super) const EMPTY: Self = Self {
+        addr: Addr::new(0),
+        definer: 0,
+        object: 0,
+        index: 0,
+        section: NONE,
+        slot: NONE,
+        state: State::Unreadable,
+        align: 0,
+        entries: 0,
+        flags: Flags::new(),
+    };
+
     /// Counts an entry of the GOT for it, unless there is one of the kind: so many slots more.
     pub(super) fn count(&mut self, kind: Kind) -> usize {
         let before = self.entries;
@@ -174,6 +188,12 @@ impl Target {
     pub(super) fn has_addr(&self) -> bool {
         matches!(self.state, State::Defined | State::Common | State::Absolute | State::External)
             || matches!(self.state, State::Made | State::GotBase)
+    }
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self::EMPTY
     }
 }
 
