@@ -9,6 +9,7 @@ use crate::link::{
     Section, Symbol,
 };
 use crate::patch::{Endian, QUICK};
+use crate::reloc::Reloc;
 use core::ops::Range;
 use elf::abi;
 use elf::section::SectionHeader;
@@ -263,6 +264,10 @@ impl<'data> Object<'data> for Elf<'data> {
         batch: &mut [Relocation],
     ) -> Result<usize, ObjectError> {
         self.file.read_relocations(section, cursor, batch)
+    }
+
+    fn for_each_kind(&self, section: usize, count: usize, visit: impl FnMut(Reloc, i64)) {
+        self.file.for_each_kind(section, count, visit);
     }
 
     fn member(&self, section: usize, index: usize) -> Result<usize, ObjectError> {

@@ -210,6 +210,16 @@ impl<'data> File<'data> {
         }
     }
 
+    /// See [`Object::for_each_kind`](crate::link::Object::for_each_kind).
+    pub(super) fn for_each_kind(&self, section: usize, count: usize, mut visit: impl FnMut(Reloc, i64)) {
+        let rela = self.header(section).ok().filter(|header| header.sh_type == abi::SHT_RELA);
+        match rela.and_then(|header| self.content(&header).ok()) {
+            Some(bytes) if FULL && self.order.is_big() => kinds::<true>(bytes.as_chunks().0, visit),
+            Some(bytes) => kinds::<false>(bytes.as_chunks().0, visit),
+            None => self.relocations(section, count).flatten().for_each(|one| visit(one.reloc, one.addend)),
+        }
+    }
+
     /// Those of a stream that is the section `section`, which holds `bytes`.
     fn read_stream(
         &self,
@@ -289,20 +299,35 @@ impl<'data> File<'data> {
     }
 }
 
+/// The words of an entry that has an addend.
+#[inline(always)]
+fn words<const BIG: bool>(entry: &[u8; ENTRY_SIZE as usize]) -> [u64; 3] {
+    let (words, _) = entry.as_chunks();
+    let Some(words) = words.first_chunk::<3>() else { return [0; 3] };
+    words.each_ref().map(|word| if BIG { load(word).swap_bytes() } else { load(word) })
+}
+
 /// Reads the first of `entries` into `batch`, up to one of a type that is not known, and says how many.
 fn decode<const BIG: bool>(entries: &[[u8; ENTRY_SIZE as usize]], batch: &mut [Relocation]) -> usize {
     let mut read = 0;
     for (place, entry) in batch.iter_mut().zip(entries) {
-        let (words, _) = entry.as_chunks();
-        let [offset, info, addend] = words else { break };
-        let [offset, info, addend] =
-            [offset, info, addend].map(|word| if BIG { load(word).swap_bytes() } else { load(word) });
+        let [offset, info, addend] = words::<BIG>(entry);
         let Some(reloc) = Reloc::from_elf(info as u32) else { break };
         let (symbol, addend) = ((info >> 32) as usize, addend.cast_signed());
         *place = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
         read += 1;
     }
     read
+}
+
+/// What those of `entries` are that are known, and their addends.
+fn kinds<const BIG: bool>(entries: &[[u8; ENTRY_SIZE as usize]], mut visit: impl FnMut(Reloc, i64)) {
+    for entry in entries {
+        let [_, info, addend] = words::<BIG>(entry);
+        if let Some(reloc) = Reloc::from_elf(info as u32) {
+            visit(reloc, addend.cast_signed());
+        }
+    }
 }
 
 /// Why a relocation of type `code`, which is number `index` of section `section`, cannot be read.

@@ -5,7 +5,7 @@ use super::bases::IN_REACH;
 use super::indirect::CELLS;
 use super::isles::{Isle, STRIDE};
 use super::kinds::{CALLS, HOPS, facts, slots};
-use super::object::{self, BATCH, Binding, Cursor, Definition, Object, Relocation};
+use super::object::{self, Binding, Definition, Object};
 use super::parts::FULL;
 use super::sequence::Ordered;
 use super::tables::{First, Output, Placed, Segment, Target};
@@ -73,7 +73,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // blocks of threads begin as.
     let mut needs = Needs { objects: inputs.len(), outputs: 5, segments: 3 + pins, ..Needs::default() };
     let mut found = Found::default();
-    let mut kinds = Kinds { counts: [[0; 2]; Reloc::ALL.len()], batch: [Relocation::NONE; BATCH] };
+    let mut kinds = Kinds { counts: [[0; 2]; Reloc::ALL.len()] };
     for Input { object, .. } in inputs {
         needs.sections = needs.sections.saturating_add(object.section_count());
         needs.symbols = needs.symbols.saturating_add(object.symbol_count());
@@ -191,20 +191,16 @@ impl Found {
 /// How many relocations of each of [`Reloc::ALL`] there are without an addend, and with one.
 struct Kinds {
     counts: [[usize; 2]; Reloc::ALL.len()],
-    batch: [Relocation; BATCH],
 }
 
 impl Kinds {
     /// Adds those of a section of `count` relocations.
     fn read<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize) {
-        let mut cursor = Cursor::default();
-        while let Some(read) = cursor.read(object, section, count, &mut self.batch) {
-            for Relocation { reloc, addend, .. } in read.map_or(&[][..], |(_, relocations)| relocations) {
-                if let Some([without, with]) = self.counts.get_mut(*reloc as usize) {
-                    *(if *addend == 0 { without } else { with }) += 1;
-                }
+        object.for_each_kind(section, count, |reloc, addend| {
+            if let Some([without, with]) = self.counts.get_mut(reloc as usize) {
+                *(if addend == 0 { without } else { with }) += 1;
             }
-        }
+        });
     }
 
     fn of(&self, reloc: Reloc) -> [usize; 2] {

@@ -111,6 +111,15 @@ pub trait Object<'data> {
             }
         }
     }
+    /// Calls `visit` with what the `count` relocations of the section of relocations `section` are, and their addends, where they
+    /// can be read.
+    fn for_each_kind(&self, section: usize, count: usize, mut visit: impl FnMut(Reloc, i64))
+    where
+        Self: Sized,
+    {
+        let mut visit = |relocation: Relocation| visit(relocation.reloc, relocation.addend);
+        self.for_each_relocation(section, count, &mut |read| read.into_iter().for_each(&mut visit));
+    }
     /// The index of the section that is member `index` of the group `section`.
     ///
     /// # Errors
