@@ -16,6 +16,7 @@ use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::patch::QUICK;
 use crate::reloc::{Slot, Value};
+use core::ops::Range;
 
 /// Symbols that are read together.
 const TOGETHER: usize = if QUICK { 32 } else { 1 };
@@ -40,43 +41,59 @@ impl<'t> Symbols<'t> {
         report: &mut Report<'_>,
     ) -> Result<Self, Fatal> {
         let mut symbols = Self { targets, names: Names::new(names), has_indirect: false };
-        let mut next = 0;
+        let mut next = 0_usize;
         for (object, (input, first)) in inputs.iter().zip(firsts).enumerate() {
             first.symbol = next;
-            let mut indices = 0..input.object.symbol_count();
-            while !indices.is_empty() {
-                let end = indices.end.min(indices.start.saturating_add(TOGETHER));
-                input.object.fetch_symbols(indices.start..end);
-                let mut globals = [(NONE, "", Hash::default()); TOGETHER];
-                for (global, index) in globals.iter_mut().zip(&mut indices) {
-                    let target = symbols.targets.get_mut(next).ok_or(Fatal::Table(&"symbols"))?;
-                    let number = u32::try_from(next).map_err(|_| Fatal::TooBig)?;
-                    let (object, own) = (object as u32, index as u32);
-                    *target = Target { definer: number, object, index: own, ..Target::EMPTY };
-                    match input.object.linked_symbol(index) {
-                        Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
-                            report.object(input.name, Part::Symbol(index).error(part.into()));
-                        }
-                        Ok(symbol) => {
-                            describe(target, &symbol, |section| layout.number_of(first, section));
-                            symbols.has_indirect |= target.flags.indirect();
-                            if symbol.binding != Binding::Local {
-                                *global = (number, symbol.name, symbols.names.hash(symbol.name));
-                            }
-                        }
-                        Err(error) => report.object(input.name, error),
-                    }
-                    next += 1;
-                }
-                let globals = || globals.iter().filter(|(number, ..)| *number != NONE);
-                symbols.names.fetch(globals().map(|&(.., hash)| hash));
-                for &(number, name, hash) in globals() {
-                    symbols.unite(inputs, name, hash, number, report)?;
-                }
+            let (mut index, count) = (0, input.object.symbol_count());
+            next = next.checked_add(count).ok_or(Fatal::TooBig)?;
+            while index < count {
+                let some = index..count.min(index + TOGETHER);
+                index = some.end;
+                symbols.read_some(inputs, object, first, some, layout, report)?;
             }
         }
         symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(&"symbols"))?;
         Ok(symbols)
+    }
+
+    /// Reads some symbols of object number `object`. Their names lie in no order, and so do the buckets of those: each are
+    /// fetched together.
+    fn read_some<'data, O: Object<'data>>(
+        &mut self,
+        inputs: &[Input<'data, O>],
+        object: usize,
+        first: &First,
+        indices: Range<usize>,
+        layout: &Layout<'_, 'data>,
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
+        let Some(input) = inputs.get(object) else { return Ok(()) };
+        input.object.fetch_symbols(indices.clone());
+        let mut globals = [(NONE, "", Hash::default()); TOGETHER];
+        for (global, index) in globals.iter_mut().zip(indices) {
+            let number = u32::try_from(first.symbol + index).map_err(|_| Fatal::TooBig)?;
+            let target = self.targets.get_mut(number as usize).ok_or(Fatal::Table(&"symbols"))?;
+            *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::EMPTY };
+            match input.object.linked_symbol(index) {
+                Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
+                    report.object(input.name, Part::Symbol(index).error(part.into()));
+                }
+                Ok(symbol) => {
+                    describe(target, &symbol, |section| layout.number_of(first, section));
+                    self.has_indirect |= target.flags.indirect();
+                    if symbol.binding != Binding::Local {
+                        *global = (number, symbol.name, self.names.hash(symbol.name));
+                    }
+                }
+                Err(error) => report.object(input.name, error),
+            }
+        }
+        let globals = || globals.iter().filter(|(number, ..)| *number != NONE);
+        self.names.fetch(globals().map(|&(.., hash)| hash));
+        for &(number, name, hash) in globals() {
+            self.unite(inputs, name, hash, number, report)?;
+        }
+        Ok(())
     }
 
     /// Makes the global symbol `number` one of those that have its name. The first of them, which is found by the name, knows
