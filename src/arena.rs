@@ -30,6 +30,7 @@ mod bins;
 mod block;
 mod error;
 mod guarantee;
+mod in_place;
 mod map;
 mod page;
 mod reach;
@@ -44,8 +45,9 @@ pub use zone::{Stretch, Taken, Zone};
 pub use zones::Zones;
 
 use crate::addr::Addr;
-use bins::{Bins, Carved, Want};
-use block::{Blocks, State};
+use bins::Bins;
+use block::{Blocks, NONE, State};
+use in_place::Carved;
 
 /// Hands out the pages of one range of addresses.
 ///
@@ -81,7 +83,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         }
         let mut blocks = Blocks::new(storage);
         let mut bins = Bins::EMPTY;
-        let all = Block { pages: page.count(len), state: State::Free, ..Block::EMPTY };
+        let all = Block { len, state: State::Free, ..Block::EMPTY };
         let whole = blocks.table().add(all).ok_or(blocks.exhausted())?;
         bins.insert(blocks.table().blocks, whole);
         Ok(Self { blocks, bins, base, len, free: len, page })
@@ -93,12 +95,38 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     ///
     /// # Errors
     /// [`ArenaError::Full`] if no free run is long enough; [`ArenaError::NoBlocks`] if the storage is. Nothing is changed.
+    #[inline]
     pub fn alloc(&mut self, prot: Prot, len: u64) -> Result<Segment, ArenaError> {
-        let pages = self.page.count(len);
-        match self.bins.take(&mut self.blocks.table(), pages, State::Held(prot)) {
-            Ok(held) => Ok(self.hold(held, pages, prot)),
-            Err(Want::Block) => Err(self.blocks.exhausted()),
-            Err(Want::Run) => Err(ArenaError::Full { asked: len, free: self.free, largest: self.largest_free() }),
+        let whole = self.page.whole(len);
+        let carved = self.take(whole, prot);
+        if carved.run == NONE {
+            return Err(self.refuse(len));
+        }
+        Ok(self.hold(carved, whole, prot))
+    }
+
+    /// The work of [`alloc`](Self::alloc); what it answers fits into registers.
+    #[inline(never)]
+    fn take(&mut self, len: u64, prot: Prot) -> Carved {
+        let mut table = self.blocks.table();
+        let run = self.bins.fit(table.blocks, len);
+        let carved = table.shorten(run, len, State::Held(prot));
+        if carved.run != NONE { carved } else { self.take_of(run, len, prot) }
+    }
+
+    /// The same of the free `run`, whatever becomes of it.
+    #[inline(never)]
+    fn take_of(&mut self, run: u32, len: u64, prot: Prot) -> Carved {
+        let carved = self.bins.carve(&mut self.blocks.table(), run, len, State::Held(prot));
+        carved.map_or(Carved::NONE, |run| self.carved(run))
+    }
+
+    /// Why [`alloc`](Self::alloc) has no `len` bytes.
+    #[cold]
+    fn refuse(&self, len: u64) -> ArenaError {
+        match self.largest_free() {
+            largest if largest < len.max(1) => ArenaError::Full { asked: len, free: self.free, largest },
+            _ => self.blocks.exhausted(),
         }
     }
 
@@ -113,17 +141,17 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         if !addr.is_aligned_to(self.page.bytes()) {
             return Err(ArenaError::NotPages { addr, len, page: self.page });
         }
-        let pages = self.page.count(len);
-        // An address below the base wraps to a page number beyond every run.
-        let start = addr.get().wrapping_sub(self.base.get()) >> self.page.shift();
+        let whole = self.page.whole(len);
+        // An address below the base wraps to one beyond every run.
+        let start = addr.get().wrapping_sub(self.base.get());
         let taken = ArenaError::Taken { addr, len };
-        let (run, block) = self.blocks.iter().find(|(_, b)| start - b.start < b.pages).ok_or(taken)?;
+        let (run, block) = self.blocks.iter().find(|(_, b)| start - b.start < b.len).ok_or(taken)?;
         let skip = start - block.start;
-        if block.state != State::Free || block.pages - skip < pages {
+        if block.state != State::Free || block.len - skip < whole {
             return Err(taken);
         }
-        let held = self.bins.carve_at(&mut self.blocks.table(), run, skip, pages, State::Held(prot));
-        held.map(|held| self.hold(held, pages, prot)).ok_or(self.blocks.exhausted())
+        let held = self.bins.carve_at(&mut self.blocks.table(), run, skip, whole, State::Held(prot));
+        held.map(|run| self.hold(self.carved(run), whole, prot)).ok_or(self.blocks.exhausted())
     }
 
     /// Gives `segment` back; its pages join the free runs beside it.
@@ -132,11 +160,30 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     ///
     /// # Errors
     /// [`ArenaError::Unknown`] if this arena holds no such segment. Nothing is changed.
+    #[inline]
     pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
-        let run = self.find(segment)?;
-        self.bins.add(&mut self.blocks.table(), run);
-        self.free += segment.len();
+        if !self.holds(segment) {
+            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
+        }
+        self.free += segment.len;
+        self.give(segment.block);
         Ok(())
+    }
+
+    /// Frees the held `run`.
+    #[inline(never)]
+    fn give(&mut self, run: u32) {
+        if !self.blocks.table().lengthen(run) {
+            self.give_joined(run);
+        }
+    }
+
+    /// The same, whatever becomes of the runs beside it.
+    #[inline(never)]
+    fn give_joined(&mut self, run: u32) {
+        let table = &mut self.blocks.table();
+        let whole = self.bins.join(table, run);
+        self.bins.insert(table.blocks, whole);
     }
 
     /// The live segments in address order.
@@ -151,7 +198,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
 
     /// Bytes of the longest free run: the longest segment that [`alloc`](Self::alloc) can still return.
     pub fn largest_free(&self) -> u64 {
-        self.bytes(self.bins.largest(self.blocks.all()))
+        self.bins.largest(self.blocks.all())
     }
 
     /// The first address of the range.
@@ -170,36 +217,35 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
         self.page
     }
 
-    /// Hands out the `pages` pages of `held`.
-    #[inline]
-    fn hold(&mut self, held: Carved, pages: u64, prot: Prot) -> Segment {
-        let Carved { run, start } = held;
-        let segment = Segment { addr: self.address(start), len: self.bytes(pages), prot, block: run };
-        self.free -= segment.len;
-        segment
+    fn carved(&self, run: u32) -> Carved {
+        Carved { run, start: self.blocks.get(run).start }
     }
 
-    /// The block that records `segment`, if it is held.
+    /// Hands out the `len` bytes of a run that was carved for them.
     #[inline]
-    fn find(&self, segment: Segment) -> Result<u32, ArenaError> {
-        let block = self.blocks.used(segment.block);
-        let found = block.and_then(|block| self.segment(segment.block, block));
-        let unknown = ArenaError::Unknown { addr: segment.addr(), len: segment.len() };
-        if found == Some(segment) { Ok(segment.block) } else { Err(unknown) }
+    fn hold(&mut self, carved: Carved, len: u64, prot: Prot) -> Segment {
+        let Carved { run, start } = carved;
+        self.free -= len;
+        Segment { addr: self.address(start), len, prot, block: run }
+    }
+
+    /// Whether `segment` is held.
+    #[inline]
+    fn holds(&self, segment: Segment) -> bool {
+        let Segment { addr, len, prot, block } = segment;
+        let is_it =
+            |block: &Block| (self.address(block.start), block.len, block.state) == (addr, len, State::Held(prot));
+        self.blocks.used(block).is_some_and(is_it)
     }
 
     /// The segment that `block`, number `index`, records, if it is held.
     fn segment(&self, index: u32, block: &Block) -> Option<Segment> {
         let State::Held(prot) = block.state else { return None };
-        Some(Segment { addr: self.address(block.start), len: self.bytes(block.pages), prot, block: index })
+        Some(Segment { addr: self.address(block.start), len: block.len, prot, block: index })
     }
 
-    fn address(&self, page: u64) -> Addr {
-        Addr::new(self.base.get() + self.bytes(page))
-    }
-
-    fn bytes(&self, pages: u64) -> u64 {
-        pages << self.page.shift()
+    fn address(&self, start: u64) -> Addr {
+        Addr::new(self.base.get() + start)
     }
 }
 

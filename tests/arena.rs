@@ -215,7 +215,9 @@ fn a_range_is_whole_pages_below_the_end_of_addresses() {
     let mut most = Arena::new([Block::EMPTY; 4], Addr::new(0), len, PageSize::K4).unwrap();
     let full = most.alloc(Prot::Read, u64::MAX);
     assert_eq!(full, Err(ArenaError::Full { asked: u64::MAX, free: len, largest: len }));
-    assert_eq!(most.alloc(Prot::Read, len).map(|all| all.len()), Ok(len));
+    let all = most.alloc(Prot::Read, len).unwrap();
+    assert_eq!((all.len(), most.segments().count(), most.largest_free()), (len, 1, 0));
+    assert_eq!((most.free(all), most.largest_free()), (Ok(()), len));
 }
 
 #[test]

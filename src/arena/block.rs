@@ -11,9 +11,9 @@ const LIMIT: usize = NONE as usize;
 /// The record of one run of pages in an [`Arena`](super::Arena): the unit of its storage, opaque to the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// Pages from the base of the arena to the first of the run.
+    /// Bytes from the base of the arena to the first of the run.
     pub(super) start: u64,
-    pub(super) pages: u64,
+    pub(super) len: u64,
     /// The run that ends where this one starts.
     pub(super) below: u32,
     /// The run that starts where this one ends; of a spare block, the next spare one.
@@ -24,8 +24,8 @@ pub struct Block {
     pub(super) next: u32,
     /// and the sibling before it, or its parent.
     pub(super) prev: u32,
-    /// The class of a free run.
-    pub(super) class: u16,
+    /// The scale of the class of a free run.
+    pub(super) scale: u8,
     pub(super) state: State,
     /// Whose pages these are; nobody's yet, of [`Zones`](super::Zones), and always in a plain arena.
     pub(super) zone: Option<Zone>,
@@ -44,13 +44,13 @@ impl Block {
     /// A block in no use: what storage is filled with.
     pub const EMPTY: Self = Self {
         start: 0,
-        pages: 0,
+        len: 0,
         below: NONE,
         above: NONE,
         child: NONE,
         next: NONE,
         prev: NONE,
-        class: 0,
+        scale: 0,
         state: State::Spare,
         zone: None,
     };
@@ -76,14 +76,13 @@ pub(super) struct Marks {
     fresh: u32,
     /// Used once and given back, linked by `above`.
     spare: u32,
-    spares: u32,
     /// The lowest run.
     lowest: u32,
 }
 
 impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     pub(super) fn new(storage: T) -> Self {
-        Self { storage, marks: Marks { fresh: 0, spare: NONE, spares: 0, lowest: NONE } }
+        Self { storage, marks: Marks { fresh: 0, spare: NONE, lowest: NONE } }
     }
 
     /// The same to be changed, whatever the storage.
@@ -122,6 +121,12 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     }
 }
 
+/// A number for a zone, or none: what takes one comparison.
+#[inline]
+pub(super) fn number(zone: Option<Zone>) -> u8 {
+    zone.map_or(Zone::ALL.len() as u8, |zone| zone as u8)
+}
+
 #[inline]
 pub(super) fn get(blocks: &[Block], index: u32) -> &Block {
     blocks.get(index as usize).unwrap_or(&Block::EMPTY)
@@ -141,17 +146,18 @@ pub(super) struct Table<'s> {
 }
 
 impl Table<'_> {
-    /// Blocks still to be had.
-    pub(super) fn unused(&self) -> usize {
-        self.blocks.len().saturating_sub(self.marks.fresh as usize) + self.marks.spares as usize
+    /// Whether so many blocks more are to be had.
+    pub(super) fn has(&self, count: usize) -> bool {
+        let spares = core::iter::successors(Some(self.marks.spare), |&spare| Some(get(self.blocks, spare).above));
+        let spares = spares.take(count).take_while(|&spare| spare != NONE).count();
+        count - spares <= self.blocks.len().saturating_sub(self.marks.fresh as usize)
     }
 
     /// The number of a block in no use.
     #[inline]
-    fn take(&mut self) -> Option<u32> {
-        let Marks { fresh, spare, spares, .. } = self.marks;
+    pub(super) fn take(&mut self) -> Option<u32> {
+        let Marks { fresh, spare, .. } = self.marks;
         if let Some(block) = self.blocks.get(*spare as usize) {
-            *spares -= 1;
             return Some(core::mem::replace(spare, block.above));
         }
         let index = *fresh;
@@ -168,66 +174,53 @@ impl Table<'_> {
         Some(index)
     }
 
-    /// Cuts the run `index` after `pages` pages and returns the upper part, free and in no heap.
+    /// Cuts the run `index` after `len` bytes and returns the upper part, free and in no heap.
     ///
-    /// The caller has checked [`unused`](Self::unused).
-    pub(super) fn split(&mut self, index: u32, pages: u64) -> u32 {
-        let Block { start, pages: all, above, zone, .. } = *get(self.blocks, index);
-        let upper = Block {
-            start: start + pages,
-            pages: all - pages,
-            below: index,
-            above,
-            state: State::Free,
-            zone,
-            ..Block::EMPTY
-        };
+    /// The caller has checked [`has`](Self::has).
+    pub(super) fn split(&mut self, index: u32, len: u64) -> u32 {
+        let Block { start, len: all, above, zone, .. } = *get(self.blocks, index);
+        let upper =
+            Block { start: start + len, len: all - len, below: index, above, state: State::Free, zone, ..Block::EMPTY };
         let Some(cut) = self.take() else { return NONE };
         edit(self.blocks, cut, |b| *b = upper);
-        edit(self.blocks, index, |b| (b.pages, b.above) = (pages, cut));
+        edit(self.blocks, index, |b| (b.len, b.above) = (len, cut));
         edit(self.blocks, above, |b| b.below = cut);
         cut
     }
 
-    /// Cuts the lowest `pages` pages off the run `index` as `state`; the rest stays where it is in its heap. Returns the number
-    /// of the new run.
+    /// Cuts the lowest `len` bytes off the run `index` as `state`, which the block `cut` records.
     #[inline]
-    pub(super) fn split_below(&mut self, index: u32, pages: u64, state: State) -> Option<u32> {
-        let cut = self.take()?;
-        let run = self.blocks.get_mut(index as usize)?;
+    pub(super) fn split_below(&mut self, cut: u32, index: u32, len: u64, state: State) {
+        let Some(run) = self.blocks.get_mut(index as usize) else { return };
         let Block { start, below, zone, .. } = *run;
-        (run.start, run.pages, run.below) = (start + pages, run.pages - pages, cut);
+        (run.start, run.len, run.below) = (start + len, run.len - len, cut);
         // Its heap links are set when it comes into a heap.
         edit(self.blocks, cut, |b| {
-            (b.start, b.pages, b.below, b.above, b.state, b.zone) = (start, pages, below, index, state, zone);
+            (b.start, b.len, b.below, b.above, b.state, b.zone) = (start, len, below, index, state, zone);
         });
         self.set_above(below, cut);
-        Some(cut)
+    }
+
+    /// Whether the run `other`, beside `run`, is free, and of the same zone.
+    #[inline]
+    pub(super) fn joins(&self, run: u32, other: u32) -> bool {
+        let zone = number(get(self.blocks, run).zone);
+        self.blocks.get(other as usize).is_some_and(|b| b.state == State::Free && number(b.zone) == zone)
     }
 
     /// Lengthens the run `index` by `gone`, the run above it, whose block becomes spare.
     #[inline]
     pub(super) fn join_above(&mut self, index: u32, gone: u32) -> u32 {
-        let &Block { pages, above, .. } = get(self.blocks, gone);
-        edit(self.blocks, index, |b| (b.pages, b.above) = (b.pages + pages, above));
+        let &Block { len, above, .. } = get(self.blocks, gone);
+        edit(self.blocks, index, |b| (b.len, b.above) = (b.len + len, above));
         edit(self.blocks, above, |b| b.below = index);
-        self.give_back(gone);
-        index
-    }
-
-    /// Lengthens the run `index` by `gone`, the run below it, whose block becomes spare.
-    #[inline]
-    pub(super) fn join_below(&mut self, index: u32, gone: u32) -> u32 {
-        let &Block { pages, below, .. } = get(self.blocks, gone);
-        edit(self.blocks, index, |b| (b.start, b.pages, b.below) = (b.start - pages, b.pages + pages, below));
-        self.set_above(below, index);
         self.give_back(gone);
         index
     }
 
     /// Run `above` is above `below`, or the lowest.
     #[inline]
-    fn set_above(&mut self, below: u32, above: u32) {
+    pub(super) fn set_above(&mut self, below: u32, above: u32) {
         match self.blocks.get_mut(below as usize) {
             Some(below) => below.above = above,
             None => self.marks.lowest = above,
@@ -235,10 +228,9 @@ impl Table<'_> {
     }
 
     #[inline]
-    fn give_back(&mut self, gone: u32) {
+    pub(super) fn give_back(&mut self, gone: u32) {
         let above = core::mem::replace(&mut self.marks.spare, gone);
         edit(self.blocks, gone, |b| (b.state, b.above) = (State::Spare, above));
-        self.marks.spares += 1;
     }
 }
 
@@ -267,23 +259,24 @@ mod tests {
     fn split_and_join_undo_each_other() {
         let mut blocks = Blocks::new([Block::EMPTY; 3]);
         let mut table = blocks.table();
-        let whole = table.add(Block { pages: 10, state: State::Free, ..Block::EMPTY });
+        let whole = table.add(Block { len: 10, state: State::Free, ..Block::EMPTY });
         assert_eq!(whole, Some(0));
         let high = table.split(0, 7);
         let mid = table.split(0, 4);
         assert_eq!((get(table.blocks, high).below, get(table.blocks, mid).above), (mid, high));
-        assert_eq!((table.unused(), table.add(Block::EMPTY)), (0, None));
+        assert_eq!((table.has(1), table.add(Block::EMPTY)), (false, None));
         assert_eq!(starts(&blocks), [0, 4, 7]);
         blocks.table().join_above(mid, high);
         blocks.table().join_above(0, mid);
         assert_eq!(starts(&blocks), [0, u64::MAX, u64::MAX]);
-        assert_eq!((blocks.get(0).pages, blocks.table().unused()), (10, 2));
+        assert_eq!([0, 1, 2, 3].map(|count| blocks.table().has(count)), [true, true, true, false]);
+        assert_eq!(blocks.get(0).len, 10);
     }
 
     #[test]
     fn the_end_of_a_list_reads_as_nothing() {
         let mut blocks = Blocks::new([Block::EMPTY; 1]);
-        edit(blocks.table().blocks, NONE, |b| b.pages = 1);
-        assert_eq!((blocks.get(NONE).pages, blocks.get(0).pages), (0, 0));
+        edit(blocks.table().blocks, NONE, |b| b.len = 1);
+        assert_eq!((blocks.get(NONE).len, blocks.get(0).len), (0, 0));
     }
 }

@@ -48,7 +48,7 @@ where
         let arena = self.arena;
         let last = arena.base.get() + (arena.len - 1);
         let digits = (u64::BITS - last.leading_zeros()).div_ceil(4) as usize;
-        let size = |run: &Block| Size(run.pages << arena.page.shift());
+        let size = |run: &Block| Size(run.len);
         let widest = arena.blocks.iter().map(|(_, run)| size(run).width()).max().unwrap_or(0);
         for (index, run) in arena.blocks.iter() {
             write!(f, "0x{:0digits$x}  ", arena.address(run.start).get())?;

@@ -8,14 +8,14 @@ use crate::addr::Addr;
 ///
 /// Not the page of `ADRP`, which is always [`Addr::PAGE`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum PageSize {
     /// 4 KiB.
-    K4 = 12,
+    K4 = 0x1000,
     /// 16 KiB.
-    K16 = 14,
+    K16 = 0x4000,
     /// 64 KiB.
-    K64 = 16,
+    K64 = 0x1_0000,
 }
 
 impl PageSize {
@@ -31,20 +31,16 @@ impl PageSize {
 
     /// Bytes in a page.
     pub const fn bytes(self) -> u64 {
-        1 << self.shift()
-    }
-
-    pub(super) const fn shift(self) -> u32 {
-        self as u32
+        self as u64
     }
 
     pub(super) const fn divides(self, len: u64) -> bool {
         len & (self.bytes() - 1) == 0
     }
 
-    /// Pages that hold `len` bytes, one at least.
-    pub(super) const fn count(self, len: u64) -> u64 {
-        (len.saturating_sub(1) >> self.shift()) + 1
+    /// Bytes of the pages that hold `len` bytes, one page at least; of 2^64, which no range has, one less.
+    pub(super) const fn whole(self, len: u64) -> u64 {
+        (len.saturating_sub(1) | (self.bytes() - 1)).saturating_add(1)
     }
 }
 
@@ -117,10 +113,11 @@ mod tests {
     fn every_page_size_is_found_by_its_bytes() {
         for page in [PageSize::K4, PageSize::K16, PageSize::K64] {
             assert_eq!(PageSize::from_bytes(page.bytes()), Some(page));
-            assert_eq!(page.count(0), 1);
-            assert_eq!(page.count(page.bytes()), 1);
-            assert_eq!(page.count(page.bytes() + 1), 2);
-            assert_eq!(page.count(u64::MAX), 1 << (64 - page.shift()));
+            assert_eq!(page.whole(0), page.bytes());
+            assert_eq!(page.whole(page.bytes()), page.bytes());
+            assert_eq!(page.whole(page.bytes() + 1), 2 * page.bytes());
+            assert_eq!(page.whole(0u64.wrapping_sub(page.bytes())), 0u64.wrapping_sub(page.bytes()));
+            assert_eq!(page.whole(u64::MAX), u64::MAX);
         }
         assert_eq!(PageSize::from_bytes(0x2000), None);
     }

@@ -15,8 +15,8 @@
 //! Text in a range that is longer than a branch reaches gets *corridors*: pages for islands at the low end of each piece
 //! of text, and no piece longer than the branch reaches, so that every branch reaches its corridor.
 
-use super::bins::{Bins, Carved, Want};
-use super::block::{State, edit, get};
+use super::bins::Bins;
+use super::block::{NONE, State, edit, get};
 use super::{Arena, ArenaError, Block, PageSize, Prot, Segment, Stretch, Taken, Zone};
 use crate::addr::Addr;
 use crate::reloc::Reloc;
@@ -54,9 +54,9 @@ pub struct Zones<T> {
     got: Bins,
     read_only: Bins,
     data: Bins,
-    /// Pages in a stretch, a power of two.
+    /// Bytes in a stretch, a power of two.
     stretch: u64,
-    /// Pages in a corridor, and in the longest piece of text with its corridor.
+    /// Bytes in a corridor, and in the longest piece of text with its corridor.
     corridor: Option<(u64, u64)>,
 }
 
@@ -70,10 +70,10 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     /// As for [`Arena::new`].
     pub fn new(storage: T, base: Addr, len: u64, page: PageSize, corridor: u64) -> Result<Self, ArenaError> {
         let arena = Arena::new(storage, base, len, page)?;
-        let branch = page.count(Reloc::CALL26.reach().min.unsigned_abs());
+        let branch = Reloc::CALL26.reach().min.unsigned_abs();
         let has_corridors = corridor > 0 && !arena.guarantees(Reloc::CALL26);
         // A power of two divides the reach of a branch, which is one as well.
-        let stretch = page.count(len).div_ceil(STRETCHES).next_power_of_two();
+        let stretch = len.div_ceil(STRETCHES).max(page.bytes()).next_power_of_two();
         Ok(Self {
             arena,
             text: Bins::EMPTY,
@@ -81,7 +81,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
             read_only: Bins::EMPTY,
             data: Bins::EMPTY,
             stretch: if has_corridors { stretch.min(branch) } else { stretch },
-            corridor: has_corridors.then(|| (page.count(corridor), branch)),
+            corridor: has_corridors.then(|| (page.whole(corridor), branch)),
         })
     }
 
@@ -93,16 +93,17 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     /// # Errors
     /// [`ArenaError::Full`] if there is no such run; [`ArenaError::NoBlocks`] if the storage is full. Nothing is changed.
     pub fn alloc(&mut self, zone: Zone, len: u64) -> Result<Taken, ArenaError> {
-        let pages = self.arena.page.count(len);
+        let whole = self.arena.page.whole(len);
         let (arena, own) = self.parts(zone);
-        match own.take(&mut arena.blocks.table(), pages, State::Held(zone.prot())) {
-            Ok(held) => return Ok(Taken { segment: arena.hold(held, pages, zone.prot()), grown: None }),
-            Err(Want::Block) => return Err(arena.blocks.exhausted()),
-            Err(Want::Run) => {}
+        let run = own.fit(arena.blocks.all(), whole);
+        if run != NONE {
+            let held = own.carve(&mut arena.blocks.table(), run, whole, State::Held(zone.prot()));
+            let held = arena.carved(held.ok_or(arena.blocks.exhausted())?);
+            return Ok(Taken { segment: arena.hold(held, whole, zone.prot()), grown: None });
         }
         let full = ArenaError::Full { asked: len, free: self.free_bytes(), largest: self.largest_free(zone) };
-        let (held, grown) = self.grow(zone, pages, full)?;
-        Ok(Taken { segment: self.arena.hold(held, pages, zone.prot()), grown: Some(grown) })
+        let (held, grown) = self.grow(zone, whole, full)?;
+        Ok(Taken { segment: self.arena.hold(self.arena.carved(held), whole, zone.prot()), grown: Some(grown) })
     }
 
     /// Gives `segment` back to its zone, and answers which stretches the zone gives back for want of segments in them.
@@ -110,7 +111,10 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     /// # Errors
     /// [`ArenaError::Unknown`] if the zones hold no such segment. Nothing is changed.
     pub fn free(&mut self, segment: Segment) -> Result<Option<Stretch>, ArenaError> {
-        let run = self.arena.find(segment)?;
+        if !self.arena.holds(segment) {
+            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
+        }
+        let run = segment.block;
         // A segment has a zone.
         let zone = self.arena.blocks.get(run).zone.unwrap_or(Zone::Data);
         self.arena.free += segment.len();
@@ -124,14 +128,14 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
     ///
     /// Looks at the text between the two: time is linear in its segments.
     pub fn corridor(&self, segment: Segment) -> Option<Segment> {
-        let mut index = self.arena.find(segment).ok()?;
+        let mut index = Some(segment.block).filter(|_| self.arena.holds(segment))?;
         self.corridor?;
         loop {
             let block = self.arena.blocks.get(index);
             match block.state {
                 State::Corridor => {
-                    let (addr, len) = (self.arena.address(block.start), self.arena.bytes(block.pages));
-                    return Some(Segment { addr, len, prot: Prot::ReadExec, block: index });
+                    let addr = self.arena.address(block.start);
+                    return Some(Segment { addr, len: block.len, prot: Prot::ReadExec, block: index });
                 }
                 _ if block.zone != Some(Zone::Text) => return None,
                 _ => index = block.below,
@@ -146,7 +150,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
             Some((corridor, branch)) if zone == Zone::Text => nobodys.min(branch).saturating_sub(corridor),
             _ => nobodys,
         };
-        self.arena.bytes(grown.max(self.own(zone).largest(self.arena.blocks.all())))
+        grown.max(self.own(zone).largest(self.arena.blocks.all()))
     }
 
     /// Bytes in no segment and no corridor.
@@ -169,23 +173,23 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
         self.arena.map(names)
     }
 
-    /// Takes stretches of nobody's for `pages` pages of `zone`: the run of these pages, in no heap, and the stretches.
-    fn grow(&mut self, zone: Zone, pages: u64, full: ArenaError) -> Result<(Carved, Stretch), ArenaError> {
+    /// Takes stretches of nobody's for `len` bytes of `zone`: the run of these bytes, in no heap, and the stretches.
+    fn grow(&mut self, zone: Zone, len: u64, full: ArenaError) -> Result<(u32, Stretch), ArenaError> {
         let (corridor, most) = self.corridor.filter(|_| zone == Zone::Text).unwrap_or((0, u64::MAX));
-        let need = Some(pages.saturating_add(corridor)).filter(|&need| need <= most).ok_or(full)?;
+        let need = Some(len.saturating_add(corridor)).filter(|&need| need <= most).ok_or(full)?;
         let whole = need.checked_next_multiple_of(self.stretch).ok_or(full)?;
         let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
         let (no_blocks, mut table) = (blocks.exhausted(), blocks.table());
         // Only the run at the end of the range is no multiple of a stretch.
-        let fit = |pages| nobodys.fit(table.blocks, pages);
+        let fit = |len| Some(nobodys.fit(table.blocks, len)).filter(|&run| run != NONE);
         let from = fit(whole).or_else(|| fit(need)).ok_or(full)?;
-        let piece = whole.min(get(table.blocks, from).pages);
-        let cuts = [piece < get(table.blocks, from).pages, corridor > 0, need < piece];
-        if table.unused() < cuts.into_iter().filter(|&cut| cut).count() {
+        let piece = whole.min(get(table.blocks, from).len);
+        let cuts = [piece < get(table.blocks, from).len, corridor > 0, need < piece];
+        if !table.has(cuts.into_iter().filter(|&cut| cut).count()) {
             return Err(no_blocks);
         }
         let held = State::Held(zone.prot());
-        let Carved { run: low, start } = nobodys.carve(&mut table, from, piece, held).ok_or(no_blocks)?;
+        let low = nobodys.carve(&mut table, from, piece, held).ok_or(no_blocks)?;
         edit(table.blocks, low, |b| b.zone = Some(zone));
         let mut run = low;
         if corridor > 0 {
@@ -194,37 +198,38 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
             edit(table.blocks, run, |b| b.state = held);
         }
         if need < piece {
-            let rest = table.split(run, pages);
+            let rest = table.split(run, len);
             own.insert(table.blocks, rest);
         }
-        let addr = self.arena.address(start);
-        self.arena.free -= self.arena.bytes(corridor);
-        let held = Carved { run, start: start + corridor };
-        Ok((held, Stretch { addr, len: self.arena.bytes(piece) }))
+        let addr = self.arena.address(self.arena.blocks.get(low).start);
+        self.arena.free -= corridor;
+        Ok((run, Stretch { addr, len: piece }))
     }
 
     /// Puts `run`, a free run of `zone` joined with those beside it, where it belongs: whole stretches become nobody's.
     fn shrink(&mut self, zone: Zone, mut run: u32) -> Option<Stretch> {
-        let (total, into_stretch) = (self.arena.page.count(self.arena.len), self.stretch - 1);
+        let (total, into_stretch) = (self.arena.len, self.stretch - 1);
         let has_corridors = zone == Zone::Text && self.corridor.is_some();
         let (Arena { blocks, bins: nobodys, .. }, own) = self.parts(zone);
         let mut table = blocks.table();
-        let Block { start, pages, below, above, .. } = *get(table.blocks, run);
-        let end = start + pages;
+        let Block { start, len, below, above, .. } = *get(table.blocks, run);
+        let end = start + len;
         let corridor = Some(*get(table.blocks, below)).filter(|b| b.state == State::Corridor);
-        let low = (corridor.map_or(start, |b| b.start) + into_stretch) & !into_stretch;
+        // Beyond the last stretch there may be no address.
+        let first = corridor.map_or(start, |b| b.start).checked_add(into_stretch);
+        let low = first.map_or(total, |first| first & !into_stretch);
         let high = if end == total { end } else { end & !into_stretch };
         let cuts = usize::from(corridor.is_none() && start < low) + usize::from(high < end);
         // Text above goes on needing the corridor below: a piece of text shrinks at its upper end.
         let above = get(table.blocks, above);
         let is_needed = has_corridors && above.zone == Some(Zone::Text) && above.state != State::Corridor;
-        if low >= high || is_needed || table.unused() < cuts {
+        if low >= high || is_needed || !table.has(cuts) {
             own.insert(table.blocks, run);
             return None;
         }
         let mut freed = 0;
         if let Some(corridor) = corridor {
-            (run, freed) = (table.join_above(below, run), corridor.pages);
+            (run, freed) = (table.join_above(below, run), corridor.len);
         } else if start < low {
             let upper = table.split(run, low - start);
             own.insert(table.blocks, run);
@@ -237,9 +242,9 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Zones<T> {
         edit(table.blocks, run, |b| b.zone = None);
         let run = nobodys.join(&mut table, run);
         nobodys.insert(table.blocks, run);
-        self.arena.free += self.arena.bytes(freed);
+        self.arena.free += freed;
         let addr = self.arena.address(low);
-        Some(Stretch { addr, len: self.arena.bytes(high - low) })
+        Some(Stretch { addr, len: high - low })
     }
 
     /// The zone's own free runs.
@@ -270,7 +275,7 @@ impl Zones<std::vec::Vec<Block>> {
     #[cfg(target_os = "linux")]
     pub(crate) fn ensure_blocks(&mut self) {
         // A segment takes three cuts: of nobody's stretches, of the corridor, of the rest.
-        if self.arena.blocks.table().unused() < 3 {
+        if !self.arena.blocks.table().has(3) {
             let len = self.arena.blocks.storage().len();
             self.add_blocks(len.max(3));
         }
