@@ -10,10 +10,12 @@ mod form;
 mod recipe;
 mod row;
 mod site;
+mod stencil;
 mod table;
 mod value;
 
 pub(crate) use recipe::{Recipe, Shape};
+pub(crate) use stencil::Stencil;
 pub use table::Reloc;
 pub use value::{Class, Reason, Remedy, Slot, Value};
 

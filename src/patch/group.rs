@@ -6,7 +6,7 @@ use super::places::{Places, Run};
 use super::quick::QUICK;
 use super::{Batch, Endian, Failures, PatchError, Section};
 use crate::addr::Addr;
-use crate::reloc::{Recipe, Reloc, Shape};
+use crate::reloc::{Recipe, Reloc, Shape, Stencil};
 
 impl Section<'_> {
     /// Applies all of `batch`, kind by kind.
@@ -100,64 +100,70 @@ impl Section<'_> {
     #[inline(never)]
     fn patch_numbers(&mut self, places: impl Places, recipe: &Recipe) -> usize {
         let recipe = recipe.word();
-        self.patch_while::<8>(places, move |_, place, value| Some(recipe.x(place, value)))
+        let addr = self.addr;
+        self.patch_while::<8>(places, move |_, offset, value| Some(recipe.x(addr.at(offset), value)))
     }
 
     #[inline(never)]
     fn patch_low(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let Some(pattern) = recipe.pattern() else { return 0 };
-        self.patch_fitting(places, recipe.low(), move |_, word| pattern.fits(word))
+        self.patch_stencil(places, recipe, Stencil::low)
     }
 
     #[inline(never)]
     fn patch_low_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        self.patch_fitting(places, recipe.low_form(), |recipe, word| recipe.fits(word, false))
+        self.patch_fitting(places, recipe.low_form())
     }
 
     #[inline(never)]
     fn patch_near(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let Some(pattern) = recipe.pattern() else { return 0 };
-        self.patch_fitting(places, recipe.near(), move |_, word| pattern.fits(word))
+        self.patch_stencil(places, recipe, Stencil::near)
     }
 
     #[inline(never)]
     fn patch_words(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let Some(pattern) = recipe.pattern() else { return 0 };
-        self.patch_fitting(places, recipe.word(), move |_, word| pattern.fits(word))
+        self.patch_stencil(places, recipe, |stencil| stencil)
     }
 
     #[inline(never)]
     fn patch_forms(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        self.patch_fitting(places, recipe.word(), |recipe, word| recipe.fits(word, false))
+        self.patch_fitting(places, recipe.word())
+    }
+
+    /// Applies the stencil of `recipe`, as `shape` has it, until a word is refused: how many.
+    #[inline(always)]
+    fn patch_stencil(&mut self, places: impl Places, recipe: &Recipe, shape: impl Fn(Stencil) -> Stencil) -> usize {
+        let Some(stencil) = recipe.stencil(self.addr).map(shape) else { return 0 };
+        self.patch_while::<4>(places, move |word, offset, value| stencil.apply(word, offset, value).map(u64::from))
     }
 
     /// Applies `recipe` to words that fit, until one is refused: how many.
     #[inline(always)]
-    fn patch_fitting(&mut self, places: impl Places, recipe: Recipe, fits: impl Fn(&Recipe, u32) -> bool) -> usize {
-        self.patch_while::<4>(places, move |word, place, value| {
-            recipe.apply(word, place, value).filter(|_| fits(&recipe, word))
+    fn patch_fitting(&mut self, places: impl Places, recipe: Recipe) -> usize {
+        let addr = self.addr;
+        self.patch_while::<4>(places, move |word, offset, value| {
+            recipe.apply(word, addr.at(offset), value).filter(|_| recipe.fits(word, false))
         })
     }
 
-    /// Sets places, of `SIZE` bytes, to what `new` makes of the word, the place and the value, until it refuses one: how many.
+    /// Sets places, of `SIZE` bytes, to what `new` makes of the word, the offset and the value, until it refuses one: how many.
     #[inline(always)]
     fn patch_while<const SIZE: usize>(
         &mut self,
         places: impl Places,
-        new: impl Fn(u32, Addr, u64) -> Option<u64>,
+        new: impl Fn(u32, usize, u64) -> Option<u64>,
     ) -> usize {
         let Some(last) = self.bytes.len().checked_sub(SIZE) else { return 0 };
         let mut done = 0;
         for four in places.fours() {
             for (offset, value) in four {
-                if !patch::<SIZE>(self.bytes, self.addr, last, offset, value, &new) {
+                if !patch::<SIZE>(self.bytes, last, offset, value, &new) {
                     return done;
                 }
                 done += 1;
             }
         }
         for (offset, value) in places.skip(done).ones() {
-            if !patch::<SIZE>(self.bytes, self.addr, last, offset, value, &new) {
+            if !patch::<SIZE>(self.bytes, last, offset, value, &new) {
                 return done;
             }
             done += 1;
@@ -170,11 +176,10 @@ impl Section<'_> {
 #[inline(always)]
 fn patch<const SIZE: usize>(
     bytes: &mut [u8],
-    addr: Addr,
     last: usize,
     offset: usize,
     value: u64,
-    new: impl Fn(u32, Addr, u64) -> Option<u64>,
+    new: impl Fn(u32, usize, u64) -> Option<u64>,
 ) -> bool {
     // One comparison, of which the compiler derives the two that are needed.
     if offset > last {
@@ -182,7 +187,7 @@ fn patch<const SIZE: usize>(
     }
     let Some(place) = bytes.get_mut(offset..).and_then(<[u8]>::first_chunk_mut::<SIZE>) else { return false };
     let Some(&word) = place.first_chunk::<4>() else { return false };
-    let Some(new) = new(u32::from_le_bytes(word), addr.at(offset), value) else { return false };
+    let Some(new) = new(u32::from_le_bytes(word), offset, value) else { return false };
     let Some(&new) = new.to_le_bytes().first_chunk::<SIZE>() else { return false };
     *place = new;
     true

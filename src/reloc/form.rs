@@ -77,18 +77,12 @@ static FORMS: [u32; 1 << (32 - LOWEST)] = {
 
 /// The bits that all words of a form have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern {
-    mask: u32,
-    bits: u32,
+pub(super) struct Pattern {
+    pub(super) mask: u32,
+    pub(super) bits: u32,
 }
 
 impl Pattern {
-    /// Whether `word` has them.
-    #[inline(always)]
-    pub(crate) const fn fits(self, word: u32) -> bool {
-        (word ^ self.bits) & self.mask == 0
-    }
-
     const fn of(form: Form) -> Option<Self> {
         let upper_bits = u32::MAX >> LOWEST;
         let (mut ones, mut zeros, mut count) = (upper_bits, upper_bits, 0_u32);

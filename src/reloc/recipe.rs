@@ -4,9 +4,10 @@
 //! A recipe never passes what [`Reloc::apply`] refuses, and its answer is the same. It may refuse what
 //! `apply` passes, for what is rare is left out of it: whoever is refused asks `apply`, which also says why.
 
-use super::form::{Form, Pattern};
+use super::form::Form;
 use super::row::{Fits, Row, X};
 use super::site::Site;
+use super::stencil::Stencil;
 use super::table::Reloc;
 use super::value::Class;
 use crate::addr::Addr;
@@ -17,23 +18,23 @@ use crate::insn::layout::{Field, PcRel};
 #[repr(align(64))]
 pub(crate) struct Recipe {
     /// The bits of P that `X` is measured from: none, all, or those of its page.
-    origin: u64,
+    pub(super) origin: u64,
     /// Added to `X` so that what is in range begins at zero.
-    bias: u64,
+    pub(super) bias: u64,
     /// The bits of the biased `X` of which one is set where it is out of range or misaligned.
-    outside: u64,
+    pub(super) outside: u64,
     /// The bits of `X` that the field takes, when it is rotated to where they lie in it.
-    picked: u64,
+    pub(super) picked: u64,
     /// The bits of the place that the field takes.
     field: u64,
     /// What brings the bits of `immlo` to their place too: the distance as a power of two, plus one.
-    spread: u64,
+    pub(super) spread: u64,
     /// The bits of the word that stay.
-    keep: u32,
+    pub(super) keep: u32,
     /// The words that may be changed; none where [`Reloc::apply`] is always to be asked.
     form: Form,
     /// By how much `X` is rotated to the left.
-    rotate: u8,
+    pub(super) rotate: u8,
     /// The bits of P that must be zero.
     misaligned: u8,
     /// Whether the place has a second word.
@@ -168,7 +169,7 @@ impl Recipe {
         if self.form.is(Form::NONE) {
             return Shape::Other;
         }
-        match (self, self.pattern().is_some()) {
+        match (self, self.has_stencil()) {
             (Self { is_wide: true, .. }, _) => Shape::Number,
             (Self { origin: 0, bias: 0, outside: 0, spread: 1, .. }, true) => Shape::Low,
             (Self { origin: 0, bias: 0, spread: 1, .. }, false) => Shape::LowForm,
@@ -178,9 +179,21 @@ impl Recipe {
         }
     }
 
-    /// The pattern of the words that fit; `None` where there is none.
-    pub(crate) const fn pattern(&self) -> Option<Pattern> {
-        self.form.pattern()
+    /// Whether a pattern tells what words fit, none of it in the field, and the origin is subtracted with the bias.
+    const fn has_stencil(&self) -> bool {
+        match self.form.pattern() {
+            Some(pattern) => pattern.mask & !self.keep == 0 && self.bias & !self.origin == 0,
+            None => false,
+        }
+    }
+
+    /// The same for many places in a section at `addr`; `None` where it has no such [`Shape`].
+    #[inline(always)]
+    pub(crate) const fn stencil(&self, addr: Addr) -> Option<Stencil> {
+        match self.form.pattern() {
+            Some(pattern) => Some(Stencil::of(self, pattern, addr)),
+            None => None,
+        }
     }
 
     /// Whether the place is data, in the data's byte order.
@@ -200,27 +213,15 @@ impl Recipe {
         value.wrapping_sub(place.get() & self.origin)
     }
 
-    /// The recipe at aligned places, the constants of [`Shape::Word`] being constants of the code.
+    /// The recipe at aligned places, the constants of [`Shape::Form`] being constants of the code.
     #[inline(always)]
     pub(crate) const fn word(&self) -> Self {
         Self { misaligned: 0, is_wide: false, first: 0, field: !self.keep as u64, ..*self }
-    }
-
-    /// The same for [`Shape::Near`].
-    #[inline(always)]
-    pub(crate) const fn near(&self) -> Self {
-        Self { origin: u64::MAX, spread: 1, field: u64::MAX, picked: !self.keep as u64, ..self.word() }
     }
 
     /// The same for [`Shape::LowForm`].
     #[inline(always)]
     pub(crate) const fn low_form(&self) -> Self {
         Self { origin: 0, bias: 0, spread: 1, field: u64::MAX, ..self.word() }
-    }
-
-    /// The same for [`Shape::Low`].
-    #[inline(always)]
-    pub(crate) const fn low(&self) -> Self {
-        Self { outside: 0, ..self.low_form() }
     }
 }
