@@ -9,7 +9,7 @@ use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::spans::{Lies, Spans, covers};
 use super::symbols::Symbols;
-use super::tables::{First, NONE, Output, Run, State, Target};
+use super::tables::{First, Output, Run, State, Target};
 use super::walk::{Site, Table};
 use super::{Input, Report, erratum, indirect, pending};
 use crate::addr::Addr;
@@ -112,11 +112,12 @@ impl Scan<'_, '_> {
                 }
             };
             let (first, end) = (next, next + relocations.len());
-            let definers = self.definers(table, relocations);
+            // They lie in no order.
+            let own = self.symbols.targets().get(table.first.symbol..).unwrap_or_default();
+            relocations.iter().filter_map(|relocation| own.get(relocation.symbol)).for_each(prefetch);
             loop {
                 let left = relocations.get(next - first..).unwrap_or_default();
-                let definers = definers.get(next - first..).unwrap_or_default();
-                next += self.quickly(table, left, definers, records.get_mut(next..end).unwrap_or_default(), layout);
+                next += self.quickly(table, left, records.get_mut(next..end).unwrap_or_default(), layout);
                 let relocation = relocations.get(next - first);
                 let (Some(relocation), Some(record)) = (relocation, records.get_mut(next)) else { break };
                 let site = table.site(next, relocation);
@@ -131,19 +132,6 @@ impl Scan<'_, '_> {
         (next, wants_island)
     }
 
-    /// The numbers of the definitions that `relocations` refer to.
-    #[inline(always)]
-    fn definers<O>(&self, table: &Table<'_, '_, O>, relocations: &[Relocation]) -> [u32; BATCH] {
-        let own = self.symbols.targets().get(table.first.symbol..).unwrap_or_default();
-        // They lie in no order.
-        relocations.iter().filter_map(|relocation| own.get(relocation.symbol)).for_each(prefetch);
-        let mut definers = [NONE; BATCH];
-        for (definer, relocation) in definers.iter_mut().zip(relocations) {
-            *definer = own.get(relocation.symbol).map_or(NONE, |own| own.definer);
-        }
-        definers
-    }
-
     /// Leaves in `records` what the check wants to know of the first of `relocations`: of those that are given the address of
     /// what is in a section, or a slot that is counted, and need no island, unless the segments do not lie side by side.
     /// Answers how many. The kinds of relocations come in no order, so that hardly anything else is a branch.
@@ -152,17 +140,18 @@ impl Scan<'_, '_> {
         &mut self,
         table: &Table<'_, '_, O>,
         relocations: &[Relocation],
-        definers: &[u32],
         records: &mut [Fixup],
         layout: &Layout<'_, '_>,
     ) -> usize {
         let (targets, placed, outputs) = (self.symbols.targets(), &*layout.placed, layout.outputs());
+        let own = targets.get(table.first.symbol..).unwrap_or_default();
         let Some(start) = table.start.filter(|_| QUICK && !self.policy.looks_closer()) else { return 0 };
         let (from, all, is_text) = (table.home.distance_from(start), self.spans.across, layout.is_text(table.number));
         let (mut count, mut spare, mut nearest) = (0, 0, u64::MAX);
-        for ((relocation, &definer), record) in relocations.iter().zip(definers).zip(records) {
-            let Relocation { offset, reloc, addend, origin, .. } = *relocation;
+        for (relocation, record) in relocations.iter().zip(records) {
+            let Relocation { offset, reloc, symbol, addend, origin } = *relocation;
             let Direct { class, near, across } = *direct(reloc);
+            let Some(&Target { definer, .. }) = own.get(symbol) else { break };
             let Some(target) = targets.get(definer as usize) else { break };
             let (true, Ok(place)) = (target.flags.is_plain() & (origin == Origin::Zero), u32::try_from(offset)) else {
                 break;
