@@ -281,14 +281,19 @@ fn ask<'data, O: Object<'data>>(
     }
 }
 
-fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) -> Option<u32>) {
-    let is_global = symbol.binding != Binding::Local;
-    target.flags = Flags::new()
+// Whoever links has this whole, in place of a call for each flag.
+fn flags_of(symbol: &Symbol<'_>) -> Flags {
+    Flags::new()
         .with_weak(symbol.binding == Binding::Weak)
-        .with_global(is_global)
+        .with_global(symbol.binding != Binding::Local)
         .with_hidden(symbol.hidden)
         .with_function(symbol.function)
-        .with_indirect(matches!(symbol.definition, Definition::Indirect { .. }));
+        .with_indirect(matches!(symbol.definition, Definition::Indirect { .. }))
+}
+
+fn describe(target: &mut Target, symbol: &Symbol<'_>, number_of: impl Fn(usize) -> Option<u32>) {
+    let is_global = symbol.binding != Binding::Local;
+    target.flags = flags_of(symbol);
     match symbol.definition {
         Definition::Section { index, offset } | Definition::Indirect { index, offset } => {
             (target.state, target.addr) = match number_of(index) {
