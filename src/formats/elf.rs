@@ -217,6 +217,7 @@ impl<'data> Object<'data> for Elf<'data> {
         Ok(Section::new(name, self.kind_of(&header).map_err(refuse)?))
     }
 
+    #[inline]
     fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
         self.kind_of(&self.file.header(index)?).map_err(|problem| Part::Section(index).error(problem))
     }
@@ -242,6 +243,7 @@ impl<'data> Object<'data> for Elf<'data> {
         self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name())));
     }
 
+    #[inline]
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
         self.meaning(index, &self.entry(index)?)
     }
