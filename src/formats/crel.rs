@@ -23,9 +23,9 @@ pub(super) struct Crel<'data> {
     last: Rela,
 }
 
-const ENDS: Problem = Problem::Malformed("the compressed relocations end too early");
-const GOES_ON: Problem = Problem::Malformed("the compressed relocations end before their section");
-const TOO_LARGE: Problem = Problem::Malformed("a number of compressed relocations has more than 64 bits");
+const ENDS: Problem = Problem::malformed("the compressed relocations end too early");
+const GOES_ON: Problem = Problem::malformed("the compressed relocations end before their section");
+const TOO_LARGE: Problem = Problem::malformed("a number of compressed relocations has more than 64 bits");
 
 impl<'data> Crel<'data> {
     /// Those of a section that holds `bytes`.

@@ -41,8 +41,8 @@ impl<'data> Elf<'data> {
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
         let file = File::parse(bytes, |kind| match kind {
             abi::ET_REL => Ok(()),
-            abi::ET_EXEC => Err(Problem::Unsupported("an executable, not a relocatable object")),
-            abi::ET_DYN => Err(Problem::Unsupported("a shared object, not a relocatable object")),
+            abi::ET_EXEC => Err(Problem::unsupported("an executable, not a relocatable object")),
+            abi::ET_DYN => Err(Problem::unsupported("a shared object, not a relocatable object")),
             other => Err(Problem::Unknown("file type", other.into())),
         })?;
         // gABI, "SHT_SYMTAB_SHNDX": it says whose extension it is.
@@ -71,24 +71,24 @@ impl<'data> Elf<'data> {
             return Ok(Kind::Ignored);
         }
         if has(abi::SHF_COMPRESSED) {
-            return Err(Problem::Malformed("a loaded section is compressed"));
+            return Err(Problem::malformed("a loaded section is compressed"));
         }
         let prot = match (has(abi::SHF_WRITE), has(abi::SHF_EXECINSTR)) {
             (false, false) => Prot::Read,
             (true, false) => Prot::ReadWrite,
             (false, true) => Prot::ReadExec,
-            (true, true) => return Err(Problem::Unsupported("a section both writable and executable")),
+            (true, true) => return Err(Problem::unsupported("a section both writable and executable")),
         };
         let align = header.sh_addralign.max(1);
         if !align.is_power_of_two() {
-            return Err(Problem::Malformed("the alignment is not a power of two"));
+            return Err(Problem::malformed("the alignment is not a power of two"));
         }
         let content = match header.sh_type {
             abi::SHT_NOBITS => Content::Zeros(header.sh_size),
             _ => Content::Bytes(self.file.content(header)?),
         };
         match has(abi::SHF_TLS) {
-            true if prot == Prot::ReadExec => Err(Problem::Malformed("thread-local storage is executable")),
+            true if prot == Prot::ReadExec => Err(Problem::malformed("thread-local storage is executable")),
             true => Ok(Kind::ThreadLocal { align, content }),
             false => Ok(Kind::Loaded { prot, align, content }),
         }
@@ -98,13 +98,13 @@ impl<'data> Elf<'data> {
     fn group(&self, header: &SectionHeader) -> Result<Kind<'data>, Problem> {
         let words = self.file.content(header)?;
         if !words.len().is_multiple_of(4) {
-            return Err(Problem::Malformed("a section group ends within a member"));
+            return Err(Problem::malformed("a section group ends within a member"));
         }
-        let flags = self.file.word(words, 0).ok_or(Problem::Malformed("a section group has no flags"))?;
+        let flags = self.file.word(words, 0).ok_or(Problem::malformed("a section group has no flags"))?;
         if flags & GRP_COMDAT == 0 {
             return Ok(Kind::Ignored);
         }
-        let no_signature = Problem::Malformed("the signature of a section group is not in the symbol table");
+        let no_signature = Problem::malformed("the signature of a section group is not in the symbol table");
         let signature = self.file.symbols.get(header.sh_info as usize).ok_or(no_signature)?;
         let key = match signature.st_symtype() {
             abi::STT_SECTION => {
@@ -157,15 +157,15 @@ impl<'data> Elf<'data> {
         let refuse = |problem| Part::Symbol(index).error(problem);
         let kind = symbol.st_symtype();
         if kind == abi::STT_TLS && symbol.st_shndx() == abi::SHN_COMMON {
-            return Err(refuse(Problem::Unsupported("a common thread-local variable (-fcommon)")));
+            return Err(refuse(Problem::unsupported("a common thread-local variable (-fcommon)")));
         }
-        let missing = refuse(Problem::Malformed("it is in a section that is not there"));
+        let missing = refuse(Problem::malformed("it is in a section that is not there"));
         let definition = match symbol.st_shndx() {
             _ if kind == abi::STT_FILE => Definition::File,
             abi::SHN_UNDEF => Definition::Undefined,
             abi::SHN_ABS => Definition::Absolute(symbol.st_value),
             abi::SHN_COMMON if symbol.st_value.is_power_of_two() => Definition::Common { align: symbol.st_value },
-            abi::SHN_COMMON => return Err(refuse(Problem::Malformed("the alignment is not a power of two"))),
+            abi::SHN_COMMON => return Err(refuse(Problem::malformed("the alignment is not a power of two"))),
             shndx => {
                 let index = match shndx {
                     abi::SHN_XINDEX => self.extended_section(index).ok_or(missing)?,
@@ -195,7 +195,7 @@ impl<'data> Elf<'data> {
         let count = self.file.relocation_count(header)?;
         let of = header.sh_info as usize;
         if of >= self.file.sections.len() {
-            return Err(Problem::Malformed("the relocations are for a section that is not there"));
+            return Err(Problem::malformed("the relocations are for a section that is not there"));
         }
         Ok(Kind::Relocations { of, count })
     }
@@ -279,7 +279,7 @@ impl<'data> Object<'data> for Elf<'data> {
         let member =
             index.checked_add(1).and_then(|at| self.file.word(words, at)).ok_or(refuse(Problem::Index))? as usize;
         if member >= self.file.sections.len() {
-            return Err(refuse(Problem::Malformed("a member of a section group is not there")));
+            return Err(refuse(Problem::malformed("a member of a section group is not there")));
         }
         Ok(member)
     }

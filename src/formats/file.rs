@@ -33,7 +33,7 @@ impl<'data> File<'data> {
     /// Reads the headers of `bytes`; `check_type` says what is wrong with a type of file.
     pub(super) fn parse(bytes: &'data [u8], check_type: fn(u16) -> Result<(), Problem>) -> Result<Self, ObjectError> {
         check_ident(bytes)?;
-        let malformed = Part::File.error(Problem::Malformed("file header"));
+        let malformed = Part::File.error(Problem::malformed("file header"));
         let Head { order, kind, machine, names, sections } = Head::read(bytes).ok_or(malformed)?;
         if machine != abi::EM_AARCH64 {
             return Err(Part::File.error(Problem::Unknown("machine", machine.into())));
@@ -63,7 +63,7 @@ impl<'data> File<'data> {
         let contents = self.sections.iter().filter(in_file).filter_map(|header| self.content(&header).ok());
         match contents.fold(0, |sum: usize, content| sum.saturating_add(content.len())) <= self.bytes.len() {
             true => Ok(()),
-            false => Err(Part::File.error(Problem::Malformed("the sections overlap"))),
+            false => Err(Part::File.error(Problem::malformed("the sections overlap"))),
         }
     }
 
@@ -81,7 +81,7 @@ impl<'data> File<'data> {
     /// The bytes that the file holds of a section.
     #[inline]
     pub(super) fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
-        let outside = Problem::Malformed("the section lies outside the file");
+        let outside = Problem::malformed("the section lies outside the file");
         let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
         let size = usize::try_from(header.sh_size).map_err(|_| outside)?;
         let end = start.checked_add(size).ok_or(outside)?;
@@ -105,10 +105,10 @@ impl<'data> File<'data> {
             _ => (ENTRY_SIZE, "the size of an entry is not 24"),
         };
         if header.sh_entsize != size {
-            return Err(Problem::Malformed(other_size));
+            return Err(Problem::malformed(other_size));
         }
         if !header.sh_size.is_multiple_of(size) {
-            return Err(Problem::Malformed("the table ends within an entry"));
+            return Err(Problem::malformed("the table ends within an entry"));
         }
         self.content(header)
     }
@@ -292,7 +292,7 @@ impl<'data> File<'data> {
         let (offset, symbol, addend) = (entry.r_offset, entry.r_sym as usize, entry.r_addend);
         let relocation = Relocation { offset, reloc, symbol, addend, origin: Origin::Zero };
         let Some(of) = implicit else { return Ok(relocation) };
-        let outside = Problem::Malformed("an implicit addend lies outside its section");
+        let outside = Problem::malformed("an implicit addend lies outside its section");
         let outside = Part::Relocation(section, index).error(outside);
         let addend = self.implicit_addend(of, &relocation).ok_or(outside)?;
         Ok(Relocation { addend, ..relocation })
@@ -348,13 +348,13 @@ pub(super) const SHT_CREL: u32 = 0x4000_0014;
 
 fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
     let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
-        Problem::Unsupported("an archive")
+        Problem::unsupported("an archive")
     } else if bytes.starts_with(b"BC\xc0\xde") {
-        Problem::Unsupported("LLVM bitcode, not machine code")
+        Problem::unsupported("LLVM bitcode, not machine code")
     } else if !bytes.starts_with(&abi::ELFMAGIC) {
-        Problem::Malformed("not an ELF file")
+        Problem::malformed("not an ELF file")
     } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
-        Problem::Unsupported("a 32-bit object (ELF32)")
+        Problem::unsupported("a 32-bit object (ELF32)")
     } else if !FULL && bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
         Omitted::BigEndian.into()
     } else {

@@ -58,12 +58,12 @@ impl<'data> Strings<'data> {
         if offset == 0 && self.bytes.is_empty() {
             return Ok("");
         }
-        let malformed = Problem::Malformed("the name is not in the string table, or not UTF-8");
+        let malformed = Problem::malformed("the name is not in the string table, or not UTF-8");
         let rest = self.bytes.get(offset as usize..).ok_or(malformed)?;
         let window = rest.get(..=LONGEST_NAME);
         let name = match (length(window.unwrap_or(rest)), window) {
             (Some(length), _) => rest.get(..length).unwrap_or_default(),
-            (None, Some(_)) => return Err(Problem::Unsupported("a name of more than 16 KiB")),
+            (None, Some(_)) => return Err(Problem::unsupported("a name of more than 16 KiB")),
             (None, None) => return Err(malformed),
         };
         str::from_utf8(name).map_err(|_| malformed)

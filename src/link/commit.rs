@@ -4,6 +4,7 @@
 
 use super::error::CommitError;
 use super::indirect;
+use super::layout::GOT;
 use super::object::{Content, Object};
 use super::parts::FULL;
 use super::plan::Plan;
@@ -115,8 +116,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     }
 
     fn write_ledgers(&self, memory: &mut Memory<'_, '_>) -> Result<(), PatchError> {
-        let got = self.layout.got();
-        if let Some(section) = got.segment().and_then(|segment| memory.at(segment, got.addr)) {
+        if let Some(segment) = self.outputs().get(GOT).and_then(Output::segment)
+            && let Some(section) = memory.at(segment, self.layout.got())
+        {
             self.router.got.write(section)?;
         }
         for (output, island) in self.router.isles.iter() {

@@ -196,7 +196,7 @@ impl Isles<'_> {
     pub(super) fn moves(&self, layout: &Layout<'_, '_>) -> u64 {
         let moves = |(number, isle): (u32, &Isle)| {
             let output = layout.outputs().get(isle.output as usize)?;
-            let is_last = output.is_pinned && layout.isle_after(output.last) == number;
+            let is_last = output.is_pinned() && layout.isle_after(output.last) == number;
             (number > 0 && !is_last).then(|| self.taken(number).saturating_add(output.align))
         };
         let all = self.table.iter().take(self.len);
@@ -219,8 +219,8 @@ impl Isles<'_> {
         let before = island.len();
         let claimed = match wanted {
             Wanted::Veneer(callee) => island.veneer_for(callee),
-            Wanted::Detour(detour) => island.detour_for(detour),
             _ if !FULL => Err(NO_ROOM),
+            Wanted::Detour(detour) => island.detour_for(detour),
             Wanted::Hop(target) => island.hop_to(target),
             Wanted::Pad(callee) => island.pad_for(callee),
         };

@@ -21,20 +21,15 @@ pub(super) struct Facts {
     pub(super) entry: Option<Kind>,
     /// See [`Reloc::remedy`].
     pub(super) remedy: Option<Remedy>,
-    /// See [`Reloc::reach`].
-    pub(super) reach: Reach,
-    /// It needs nothing in an island where its target is so many bytes away, however many islands come between.
-    pub(super) near: u64,
 }
 
 impl Facts {
     const fn is(&self, other: &Self) -> bool {
-        const fn numbers(facts: &Facts) -> [u64; 9] {
-            let &Facts { is_plain, is_slot, is_call, is_near_slot, entry, remedy, reach, near } = facts;
-            let (min, max) = (reach.min.cast_unsigned(), reach.max.cast_unsigned());
-            let entry = if let Some(kind) = entry { 1 + kind as u64 } else { 0 };
-            let remedy = if let Some(remedy) = remedy { 1 + remedy as u64 } else { 0 };
-            [is_plain as u64, is_slot as u64, is_call as u64, is_near_slot as u64, entry, remedy, min, max, near]
+        const fn numbers(facts: &Facts) -> [u8; 6] {
+            let &Facts { is_plain, is_slot, is_call, is_near_slot, entry, remedy } = facts;
+            let entry = if let Some(kind) = entry { 1 + kind as u8 } else { 0 };
+            let remedy = if let Some(remedy) = remedy { 1 + remedy as u8 } else { 0 };
+            [is_plain as u8, is_slot as u8, is_call as u8, is_near_slot as u8, entry, remedy]
         }
         let (own, other, mut at) = (numbers(self), numbers(other), 0);
         while at < own.len() && own[at] == other[at] {
@@ -49,18 +44,13 @@ impl Facts {
         let is_ours = unsupported(reloc).is_none() && !is_thread_local && !is_special;
         let is_paged_without_check = matches!(reloc, Reloc::ADR_PREL_PG_HI21_NC);
         let is_slot = matches!(reloc.takes(), Class::Slot) && !matches!(reloc, Reloc::GOTPCREL32);
-        let reach = reloc.reach();
-        let shorter = if reach.max < reach.min.saturating_neg() { reach.max } else { reach.min.saturating_neg() };
-        let is_hop = matches!(reloc.remedy(), Some(Remedy::Hop));
         Self {
-            near: if is_hop { 0 } else { without_islands(shorter.cast_unsigned()) },
             is_plain: is_ours && matches!(reloc.takes(), Class::Addr) && !is_paged_without_check,
             is_slot: is_ours && is_slot && !is_near_slot(reloc),
             is_call: is_call(reloc),
             is_near_slot: is_near_slot(reloc),
             entry: entry(reloc),
             remedy: reloc.remedy(),
-            reach,
         }
     }
 }
@@ -118,16 +108,21 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) const ANYWHERE: u64 = u64::MAX;
 
-    const fn of(facts: &Facts) -> Self {
+    const fn of(reloc: Reloc) -> Self {
+        let (facts, reach) = (Facts::of(reloc), reloc.reach());
         let class = match facts {
             Facts { is_plain: true, .. } => Class::Addr,
             Facts { is_slot: true, .. } => Class::Slot,
             _ => Class::Any,
         };
+        // However many islands come between.
+        let shorter = if reach.max < reach.min.saturating_neg() { reach.max } else { reach.min.saturating_neg() };
+        let near = without_islands(shorter.cast_unsigned());
         let (near, across) = match facts.remedy {
             None => (Self::ANYWHERE, 0),
-            Some(Remedy::Detour) => (facts.near, facts.reach.min.unsigned_abs() + 1),
-            Some(_) => (facts.near, 0),
+            Some(Remedy::Detour) => (near, reach.min.unsigned_abs() + 1),
+            Some(Remedy::Hop) => (0, 0),
+            Some(Remedy::Veneer) => (near, 0),
         };
         Self { class, near, across }
     }
@@ -135,10 +130,10 @@ impl Direct {
 
 /// Those of all, in the order of [`Reloc::ALL`].
 static DIRECT: [Direct; Reloc::ALL.len()] = {
-    let mut direct = [Direct::of(&FACTS_OF_ALL[0]); Reloc::ALL.len()];
+    let mut direct = [Direct::of(Reloc::NONE); Reloc::ALL.len()];
     let mut at = 0;
     while at < direct.len() {
-        direct[at] = Direct::of(&FACTS_OF_ALL[at]);
+        direct[at] = Direct::of(Reloc::ALL[at]);
         at += 1;
     }
     direct
@@ -149,6 +144,24 @@ static DIRECT: [Direct; Reloc::ALL.len()] = {
 pub(super) fn direct(reloc: Reloc) -> &'static Direct {
     let [first, ..] = &DIRECT;
     DIRECT.get(reloc as usize).unwrap_or(first)
+}
+
+/// [`Reloc::reach`] of all, in the order of [`Reloc::ALL`].
+static REACHES: [Reach; Reloc::ALL.len()] = {
+    let mut reaches = [Reloc::NONE.reach(); Reloc::ALL.len()];
+    let mut at = 0;
+    while at < reaches.len() {
+        reaches[at] = Reloc::ALL[at].reach();
+        at += 1;
+    }
+    reaches
+};
+
+/// [`Reloc::reach`], in one step where there is room for that.
+#[inline(always)]
+pub(super) fn reach(reloc: Reloc) -> Reach {
+    let known = if cfg!(feature = "fast") { REACHES.get(reloc as usize) } else { None };
+    known.copied().unwrap_or_else(|| reloc.reach())
 }
 
 /// The facts of `reloc`.

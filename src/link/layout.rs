@@ -262,14 +262,19 @@ impl<'t, 'data> Layout<'t, 'data> {
         self.segments.get(..self.segment_count).unwrap_or_default()
     }
 
-    /// The output section of the GOT.
-    pub(super) fn got(&self) -> Output<'data> {
-        self.table.get(GOT).copied().unwrap_or_default()
+    /// The address of the GOT.
+    pub(super) fn got(&self) -> Addr {
+        self.addr_of(GOT)
     }
 
-    /// The output section of the veneers.
-    pub(super) fn plt(&self) -> Output<'data> {
-        self.table.get(PLT).copied().unwrap_or_default()
+    /// The output section of the veneers, which is the linker's own.
+    pub(super) fn plt(&self) -> Option<&Output<'data>> {
+        self.table.get(PLT)
+    }
+
+    /// The address of output section `number`.
+    fn addr_of(&self, number: usize) -> Addr {
+        self.table.get(number).map_or(Addr::new(0), |output| output.addr)
     }
 
     /// How a thread's block begins.
@@ -289,9 +294,9 @@ impl<'t, 'data> Layout<'t, 'data> {
         self.section(section).is_some_and(|(output, _)| output.is_thread_local)
     }
 
-    /// The output section of common symbols.
-    pub(super) fn common(&self) -> Output<'data> {
-        self.table.get(COMMON).copied().unwrap_or_default()
+    /// The address of the output section of common symbols.
+    pub(super) fn common(&self) -> Addr {
+        self.addr_of(COMMON)
     }
 
     /// Its number.

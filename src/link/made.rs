@@ -1,6 +1,7 @@
 //! The symbols that the linker makes where an object wants them and none defines them.
 
 use super::order::{ARRAYS, array_of};
+use super::parts::FULL;
 use super::tables::Output;
 use super::tls::Template;
 use crate::addr::Addr;
@@ -40,41 +41,54 @@ pub(super) fn made<'n>(name: &'n str, exists: &dyn Fn(&str) -> bool) -> Option<M
             _ => {}
         }
     }
-    Some(match name {
-        "_GLOBAL_OFFSET_TABLE_" => Made::Got,
-        "_TLS_MODULE_BASE_" => Made::Tls,
-        // What a start routine needs, named as picolibc names it.
-        "__tdata_start" => Made::TemplateStart,
-        "__tdata_size" => Made::TemplateInFile,
-        "__tls_size" => Made::TemplateSize,
-        "__arm64_tls_tcb_offset" => Made::TcbOffset,
-        // Of no meaning but that it is the image's own; code refers to it, so it is near code.
-        "__dso_handle" => Made::Start(".text"),
-        // The same in Mach-O, where names of C have one underscore more.
-        "___dso_handle" => Made::Image,
-        "__ehdr_start" | "__executable_start" => Made::Image,
-        // The same in COFF.
-        "__ImageBase" => Made::Image,
-        "__bss_start" | "__bss_start__" => Made::Start(".bss"),
-        "__bss_end__" => Made::Stop(".bss"),
-        "_etext" | "etext" => Made::Stop(".text"),
-        "_edata" | "edata" => Made::Stop(".data"),
-        "_end" | "end" | "__end__" => Made::End,
-        _ => {
-            if let Some(section) = name.strip_prefix("__start_").filter(|section| exists(section)) {
-                Made::Start(section)
-            } else {
-                Made::Stop(name.strip_prefix("__stop_").filter(|section| exists(section))?)
-            }
-        }
-    })
+    let of_full: &[_] = if FULL { &NAMED_OF_FULL } else { &[] };
+    if let Some((_, made)) = NAMED.iter().chain(of_full).find(|(other, _)| *other == name) {
+        return Some(*made);
+    }
+    if let Some(section) = name.strip_prefix("__start_").filter(|section| exists(section)) {
+        return Some(Made::Start(section));
+    }
+    name.strip_prefix("__stop_").filter(|section| exists(section)).map(Made::Stop)
 }
+
+/// Those of one name.
+static NAMED: [(&str, Made<'_>); 14] = [
+    ("_GLOBAL_OFFSET_TABLE_", Made::Got),
+    // Of no meaning but that it is the image's own; code refers to it, so it is near code.
+    ("__dso_handle", Made::Start(".text")),
+    ("__ehdr_start", Made::Image),
+    ("__executable_start", Made::Image),
+    ("__bss_start", Made::Start(".bss")),
+    ("__bss_start__", Made::Start(".bss")),
+    ("__bss_end__", Made::Stop(".bss")),
+    ("_etext", Made::Stop(".text")),
+    ("etext", Made::Stop(".text")),
+    ("_edata", Made::Stop(".data")),
+    ("edata", Made::Stop(".data")),
+    ("_end", Made::End),
+    ("end", Made::End),
+    ("__end__", Made::End),
+];
+
+/// Those that want thread-local storage, or another format than ELF.
+static NAMED_OF_FULL: [(&str, Made<'_>); 7] = [
+    ("_TLS_MODULE_BASE_", Made::Tls),
+    // What a start routine needs, named as picolibc names it.
+    ("__tdata_start", Made::TemplateStart),
+    ("__tdata_size", Made::TemplateInFile),
+    ("__tls_size", Made::TemplateSize),
+    ("__arm64_tls_tcb_offset", Made::TcbOffset),
+    // The same as `__dso_handle` in Mach-O, where names of C have one underscore more.
+    ("___dso_handle", Made::Image),
+    // The same as `__ehdr_start` in COFF.
+    ("__ImageBase", Made::Image),
+];
 
 impl Made<'_> {
     /// Its address, once the output sections have theirs. A section that is not there is empty, at the image's start.
     pub(super) fn addr(self, outputs: &[Output<'_>], got: Addr) -> Addr {
         let image = ends(outputs, None).map_or(got, |(start, _)| start);
-        let template = Template::of(outputs);
+        let template = if FULL { Template::of(outputs) } else { Template::default() };
         let find = |name| ends(outputs, name).unwrap_or((image, image));
         match self {
             Self::Got => got,

@@ -94,7 +94,10 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     // One at the end of all text; each other is behind an input section. Behind one with conditional branches, at the end of
     // what is pinned, and up to two for each stride: an island and the next but one are further apart than that.
     let strides = usize::try_from(text / STRIDE).unwrap_or(usize::MAX).saturating_mul(2);
-    needs.islands = 1 + pieces.min(strides.saturating_add(hops + pins));
+    needs.islands = 1;
+    if FULL {
+        needs.islands += pieces.min(strides.saturating_add(hops + pins));
+    }
     // In one island no symbol has two veneers, and none of the text needs any, as long as calls are to symbols themselves.
     let is_one = hops == 0 && pins == 0 && near <= IN_REACH && text <= STRIDE / 2;
     let calls = if is_one { found.plain_calls.min(found.outside) + (calls - found.plain_calls) } else { calls };
@@ -131,18 +134,20 @@ impl Found {
             match kind {
                 object::Kind::Loaded { prot, align, content } => {
                     needs.outputs += 1;
-                    needs.ordered += usize::from(object.is_ordered(index));
+                    needs.ordered += usize::from(FULL && object.is_ordered(index));
                     if prot == Prot::ReadExec {
                         self.pieces += 1;
                         self.text = self.text.saturating_add(content.size()).saturating_add(align);
                     }
                 }
-                object::Kind::Group { .. } => needs.groups += 2,
+                object::Kind::Group { .. } if FULL => needs.groups += 2,
                 object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
                     let (hops, calls) = (kinds.hops(), kinds.plain_calls());
                     kinds.read(object, index, count);
-                    self.hops += kinds.hops().iter().zip(hops).filter(|&(&after, before)| after > before).count();
+                    if FULL {
+                        self.hops += kinds.hops().iter().zip(hops).filter(|&(&after, before)| after > before).count();
+                    }
                     self.plain_calls += if text(object, of).is_some() { kinds.plain_calls() - calls } else { 0 };
                 }
                 _ => {}
@@ -160,9 +165,10 @@ impl Found {
                 Some(_) => self.to_slot += count,
                 None => {}
             }
-            self.near += if facts.is_near_slot { count } else { 0 };
+            self.near += if FULL && facts.is_near_slot { count } else { 0 };
             self.calls += if facts.is_call { count } else { 0 };
-            self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
+            let is_other = facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer);
+            self.others += if FULL && is_other { count } else { 0 };
         }
     }
 
@@ -171,7 +177,7 @@ impl Found {
         for (binding, definition) in (0..object.symbol_count()).filter_map(|index| object.definition(index).ok()) {
             let is_global = binding != Binding::Local;
             self.globals += usize::from(is_global);
-            self.indirect += usize::from(matches!(definition, Definition::Indirect { .. }));
+            self.indirect += usize::from(FULL && matches!(definition, Definition::Indirect { .. }));
             let is_inside = match definition {
                 // Of a group that another object has, a symbol may mean anything.
                 Definition::Section { index, offset } if !(is_global && has_groups) => {

@@ -1,6 +1,6 @@
 //! The one view of a relocatable object that the linker has, whatever the file's format.
 
-use super::parts::Omitted;
+use super::parts::{FULL, Omitted};
 use crate::arena::Prot;
 use crate::formats::dynamic;
 use crate::patch::{Endian, QUICK};
@@ -408,9 +408,9 @@ pub enum Part {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The file contradicts its format, or ends too early.
+    /// The file contradicts its format, or ends too early. A build without feature `full` says no more than that.
     Malformed(&'static str),
-    /// The file is as its format allows, but this is not handled.
+    /// The file is as its format allows, but this is not handled; which, a build without feature `full` does not say.
     Unsupported(&'static str),
     /// A number that is neither: an unknown machine, type or relocation.
     Unknown(&'static str, u32),
@@ -420,6 +420,18 @@ pub enum Problem {
     Omitted(Omitted),
     /// There is no part of that index.
     Index,
+}
+
+impl Problem {
+    /// The file contradicts its format: `what` says how, in a build that has room for it.
+    pub(crate) const fn malformed(what: &'static str) -> Self {
+        Self::Malformed(if FULL { what } else { "" })
+    }
+
+    /// `what` is not handled.
+    pub(crate) const fn unsupported(what: &'static str) -> Self {
+        Self::Unsupported(if FULL { what } else { "" })
+    }
 }
 
 impl From<Omitted> for Problem {
@@ -446,7 +458,9 @@ impl fmt::Display for ObjectError {
             Part::Relocation(section, index) => write!(f, "section {section}, relocation {index}: ")?,
         }
         match self.problem {
+            Problem::Malformed("") => write!(f, "malformed"),
             Problem::Malformed(what) => write!(f, "malformed: {what}"),
+            Problem::Unsupported("") => write!(f, "not supported"),
             Problem::Unsupported(what) => write!(f, "not supported: {what}"),
             Problem::Unknown(what, number) => write!(f, "unknown {what} {number}"),
             Problem::Dynamic(code) => {

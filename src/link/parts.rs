@@ -7,6 +7,7 @@ use super::Options;
 use super::isles::STRIDE;
 use super::object::{Definition, Kind, Origin, Relocation, Section, Symbol};
 use super::order::may_have_priority;
+use super::policy::Tags;
 use super::tables::Output;
 use crate::arena::Prot;
 use crate::reloc::Reloc;
@@ -43,6 +44,12 @@ pub enum Omitted {
     Pins,
     /// Sections that run where they lie ([`Options::in_place`](super::Options::in_place)).
     InPlace,
+    /// Detours: `ADRP`, `ADR` and literal loads of what is out of their reach.
+    Detours,
+    /// Text that is not to be read ([`Policy::execute_only`](super::Policy::execute_only)).
+    ExecuteOnly,
+    /// Tagged addresses that are not kept ([`Policy::tags`](super::Policy::tags)).
+    Tags,
     /// Landing pads for veneers ([`Policy::landing_pads`](super::Policy::landing_pads)).
     LandingPads,
     /// What is done for a Cortex-A53 ([`Policy::erratum_843419`](super::Policy::erratum_843419)).
@@ -71,6 +78,9 @@ impl Omitted {
             Self::Islands => "several islands of veneers",
             Self::Pins => "sections at given addresses",
             Self::InPlace => "sections that run where they lie",
+            Self::Detours => "detours",
+            Self::ExecuteOnly => "text that is not to be read",
+            Self::Tags => "tagged addresses that are not kept",
             Self::LandingPads => "landing pads for veneers",
             Self::Erratum => "erratum 843419",
             Self::Origins => "distances from sections and symbols",
@@ -89,6 +99,8 @@ pub(super) fn check_options(options: &Options<'_, '_>) -> Result<(), Omitted> {
     let wanted = [
         (!options.pins.is_empty(), Omitted::Pins),
         (options.in_place.is_some(), Omitted::InPlace),
+        (options.policy.execute_only, Omitted::ExecuteOnly),
+        (options.policy.tags != Tags::Keep, Omitted::Tags),
         (options.policy.landing_pads, Omitted::LandingPads),
         (options.policy.erratum_843419, Omitted::Erratum),
     ];

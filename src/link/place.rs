@@ -56,8 +56,8 @@ impl<'data> Layout<'_, 'data> {
         for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
             let mut lined_up = self.line_up(prot, NONE)?;
             // Where `.plt` lies elsewhere, the run has an island of its own.
-            let has_own = prot == Prot::ReadExec && self.plt().is_pinned && lined_up.size > 0;
-            let own = if has_own { self.plt().size } else { 0 };
+            let has_own = prot == Prot::ReadExec && lined_up.size > 0;
+            let own = self.plt().filter(|plt| has_own && plt.is_pinned()).map_or(0, |plt| plt.size);
             lined_up.size = lined_up.size.checked_add(own).ok_or(Fatal::TooBig)?;
             let spare = if prot == Prot::ReadExec { spare } else { 0 };
             if spare > 0 {
@@ -129,7 +129,7 @@ impl<'data> Layout<'_, 'data> {
 
     /// The cells that there is room for in `.plt`; any number, where it is pinned.
     pub(super) fn plt_room(&self) -> u64 {
-        let plt = self.plt();
+        let Some(plt) = self.plt() else { return 0 };
         match self.segments.get(plt.segment as usize) {
             Some(segment) if plt.segment == self.run => {
                 let before = plt.addr.distance_from(segment.addr).cast_unsigned();

@@ -130,7 +130,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         isles.locate(&layout);
 
         let slots = tables.slots.get_mut(..counts.slots).ok_or(Fatal::Table(&"slots"))?;
-        let got = Got::new(slots, layout.got().addr).map_err(|error| report.fatal(Cause::Misaligned(error)))?;
+        let got = Got::new(slots, layout.got()).map_err(|error| report.fatal(Cause::Misaligned(error)))?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
         let summary = Summary::default();
@@ -280,7 +280,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let Self { inputs, firsts, symbols, layout, router, summary, has_initialised, .. } = self;
         let reference = site.reference(symbols, layout).ok()?;
         // What reads text that is not to be read was reported.
-        if router.policy.execute_only && reads_text(&reference, layout) {
+        if router.policy.guards_text() && reads_text(&reference, layout) {
             return None;
         }
         let action = check_one(site, &reference, router, &|reference| {

@@ -57,13 +57,18 @@ impl Policy {
     /// Whether even what refers to a plain symbol in reach is not simply given its address.
     #[inline(always)]
     pub(super) const fn looks_closer(self) -> bool {
-        self.execute_only | self.mends() | !matches!(self.tags, Tags::Keep)
+        FULL && (self.execute_only | self.erratum_843419 | !matches!(self.tags, Tags::Keep))
     }
 
     /// Whether code is looked through for erratum 843419.
     #[inline(always)]
     pub(super) const fn mends(self) -> bool {
         FULL && self.erratum_843419
+    }
+
+    /// Whether text is not to be read.
+    pub(super) const fn guards_text(self) -> bool {
+        FULL && self.execute_only
     }
 
     /// Whether veneers lead to landing pads.

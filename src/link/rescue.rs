@@ -2,6 +2,7 @@
 
 use super::error::Cause;
 use super::isles::Wanted;
+use super::parts::FULL;
 use super::route::{Action, Reference, Router};
 use super::tables::{NONE, State};
 use crate::addr::Addr;
@@ -103,6 +104,7 @@ impl Router<'_> {
         let Reference { reloc, place, isle: own, .. } = *reference;
         let (branch, own) = match means {
             Means::Call(_) => (reloc, None),
+            _ if !FULL => (reloc, None),
             Means::Hop => (reloc, Some(own).filter(|&own| own != NONE)),
             Means::Detour(_) => (Reloc::JUMP26, None),
         };
@@ -116,12 +118,14 @@ impl Router<'_> {
                 continue;
             }
             let made = match means {
+                Means::Hop | Means::Detour(_) if !FULL => Err(Stranded::NoIsland),
                 Means::Call(begins) => self.veneer(reference, to, begins, isle, addr),
                 Means::Hop => self.isles.claim(isle, Wanted::Hop(Addr::new(to.bits()))).map_err(Stranded::Veneer),
                 Means::Detour(detour) => self.isles.claim(isle, Wanted::Detour(detour)).map_err(Stranded::Veneer),
             };
             match (made, means) {
                 (Ok(made), _) if !reaches(made) => {}
+                (Ok(made), _) if !FULL => return Ok(Action::Lead(made, Remedy::Veneer)),
                 (Ok(made), Means::Call(_)) => return Ok(Action::Lead(made, Remedy::Veneer)),
                 (Ok(made), Means::Hop) => return Ok(Action::Lead(made, Remedy::Hop)),
                 (Ok(made), Means::Detour(_)) => {

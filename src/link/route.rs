@@ -4,7 +4,7 @@ use super::error::Cause;
 use super::isles::Isles;
 use super::kinds::{Base, Facts, got_offset};
 use super::parts::{FULL, Omitted};
-use super::policy::Policy;
+use super::policy::{Policy, Tags};
 use super::rescue::{Stranded, stranded};
 use super::tables::{State, Target};
 use super::tls::{Access, Threads};
@@ -159,6 +159,7 @@ impl Router<'_> {
                 Remedy::Veneer => self.call(reference, value, begins),
                 Remedy::Hop if !FULL => Err(Cause::Omitted(Omitted::Islands)),
                 Remedy::Hop => self.hop(reference, value),
+                Remedy::Detour if !FULL => Err(Cause::Omitted(Omitted::Detours)),
                 Remedy::Detour => self.detour(reference, value, raw),
             },
             _ => Ok(Action::Patch(value)),
@@ -168,13 +169,14 @@ impl Router<'_> {
     /// What the ABI says that the relocation is given.
     fn value(&mut self, reference: &Reference<'_>) -> Result<Value, Cause<'static>> {
         let Reference { reloc, addr, addend, got, is_measured, .. } = *reference;
-        if let Some(access) = Access::of(reloc).filter(|_| !is_measured) {
+        if let Some(access) = Access::of(reloc).filter(|_| FULL && !is_measured) {
             return self.thread_local(reference, access);
         }
         let target = addr.plus(addend);
         Ok(match reloc.takes() {
             Class::Addr if reloc.is_pc_relative() => {
-                Value::Addr(self.policy.tags.admit(target).ok_or(Cause::Tagged(target))?)
+                let tags = if FULL { self.policy.tags } else { Tags::Keep };
+                Value::Addr(tags.admit(target).ok_or(Cause::Tagged(target))?)
             }
             Class::Addr | Class::Any => Value::Addr(target),
             Class::Slot if reloc == Reloc::GOTPCREL32 => Value::Slot(self.slot(reference)?.plus(addend)),

@@ -1,10 +1,10 @@
 //! The pass before there are addresses.
 
 use super::error::{Cause, Fatal};
-use super::kinds::{Direct, direct, facts, slots as slots_of};
+use super::kinds::{Direct, direct, facts, reach, slots as slots_of};
 use super::layout::Layout;
 use super::object::{BATCH, Cursor, Object, Origin, Relocation};
-use super::parts::{FULL, Omitted};
+use super::parts::FULL;
 use super::policy::Policy;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
 use super::spans::{Lies, Spans, covers};
@@ -121,11 +121,7 @@ impl Scan<'_, '_> {
                 let relocation = relocations.get(next - first);
                 let (Some(relocation), Some(record)) = (relocation, records.get_mut(next)) else { break };
                 let site = table.site(next, relocation);
-                let wants = self.other(&site, record, layout, inputs, report);
-                if wants && !FULL {
-                    site.report(Omitted::Islands.into(), inputs, self.symbols, report);
-                }
-                wants_island |= wants;
+                wants_island |= self.other(&site, record, layout, inputs, report);
                 next += 1;
             }
         }
@@ -220,7 +216,7 @@ impl Scan<'_, '_> {
             (Ok(offset), Some((class, value))) => record.set(offset, site.relocation.reloc, class, value),
             _ => pending::leave(record),
         }
-        self.count(&self.wants_plain(&link, layout))
+        self.count(&self.wants_within(reach(site.relocation.reloc), &link, layout))
     }
 
     /// Leaves in `record` a call through a slot, if the veneer for all such calls of its symbol is counted. Answers whether.
@@ -285,7 +281,7 @@ impl Scan<'_, '_> {
     /// What `reference` may need.
     fn wants(&self, reference: &Reference<'_>, layout: &Layout<'_, '_>) -> Result<Wants, Cause<'static>> {
         let Reference { reloc, facts, number, target, addend, .. } = *reference;
-        if self.policy.execute_only && reads_text(reference, layout) {
+        if self.policy.guards_text() && reads_text(reference, layout) {
             return Err(Cause::ReadsText(reloc));
         }
         if FULL && reloc == Reloc::FUNCINIT64 {
@@ -305,22 +301,17 @@ impl Scan<'_, '_> {
         if refers_to_nothing(reloc, target) {
             return Ok(Wants { number, entry: None, way: Way::Direct, is_once: false });
         }
-        Ok(self.wants_plain(&reference.link(), layout))
+        Ok(self.wants_within(reach(reloc), &reference.link(), layout))
     }
 
-    /// The same of one to something, which is not called through a slot.
-    #[inline]
-    fn wants_plain(&self, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
-        self.wants_within(link.facts.reach, link, layout)
-    }
-
-    /// The same of one that reaches so far.
+    /// The same of one to something, which is not called through a slot, and reaches so far.
     #[inline]
     fn wants_within(&self, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Wants {
         let Link { facts, number, .. } = *link;
         // Slots near a base are counted when each object has its own.
         let entry = facts.entry.filter(|_| !facts.is_near_slot);
-        let remedy = facts.remedy.filter(|&remedy| self.policy.allows(remedy));
+        let is_made = |remedy: &Remedy| self.policy.allows(*remedy) && (FULL || *remedy == Remedy::Veneer);
+        let remedy = facts.remedy.filter(is_made);
         let way = remedy.map_or(Way::Direct, |remedy| self.way(remedy, reach, link, layout));
         // In one island there is one veneer for all calls to a symbol itself.
         let is_once = facts.is_call && link.to == link.target.addr && self.spans.has_one_island;
@@ -330,7 +321,7 @@ impl Scan<'_, '_> {
     /// How a reference that `remedy` may bring to its target gets there.
     fn way(&self, remedy: Remedy, reach: Reach, link: &Link<'_>, layout: &Layout<'_, '_>) -> Way {
         let cells = self.cells(remedy);
-        let is_hop = remedy == Remedy::Hop;
+        let is_hop = FULL && remedy == Remedy::Hop;
         match self.spans.lies(link, layout) {
             Lies::At(distance) if reach.covers(distance) => Way::Direct,
             // While the islands have no sizes, a hop may be made for it.

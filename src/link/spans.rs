@@ -37,7 +37,7 @@ impl Spans {
         let mut has_one_island = true;
         for output in layout.outputs().iter().filter(|output| output.size > 0) {
             let size = output.size.saturating_add(output.align);
-            if output.is_pinned {
+            if output.is_pinned() {
                 has_one_island &= output.prot != Prot::ReadExec;
                 continue;
             }
@@ -48,7 +48,7 @@ impl Spans {
         }
         has_one_island &= text <= STRIDE;
         let (text, all) = (with_islands(text), with_islands(all));
-        let across = if layout.outputs().iter().any(|output| output.is_pinned) { u64::MAX } else { all };
+        let across = if layout.outputs().iter().any(|output| output.is_pinned()) { u64::MAX } else { all };
         Self { text, all, across, has_one_island }
     }
 
@@ -76,7 +76,7 @@ impl Spans {
         };
         let find = |number: usize| layout.outputs().get(number);
         match (find(from as usize), home.and_then(find)) {
-            (Some(from), Some(to)) if from.is_pinned || to.is_pinned => Lies::Anywhere,
+            (Some(from), Some(to)) if from.is_pinned() || to.is_pinned() => Lies::Anywhere,
             (Some(from), Some(to)) if from.prot == to.prot && from.prot == Prot::ReadExec => Lies::InText(self.text),
             (Some(_), Some(_)) => Lies::Beside(self.all),
             _ => Lies::Anywhere,

@@ -183,7 +183,7 @@ impl<'t> Symbols<'t> {
             }
             let base = match target.state {
                 State::Defined => layout.section_addr(target.section),
-                State::Common => Some(layout.common().addr),
+                State::Common => Some(layout.common()),
                 _ => None,
             };
             if let Some(base) = base {
@@ -202,13 +202,13 @@ impl<'t> Symbols<'t> {
                     Some(base) => target.addr = base.plus(offset),
                     None => target.state = State::NotLoaded,
                 },
-                State::Common => target.addr = layout.common().addr.plus(offset),
-                State::GotBase => target.addr = layout.got().addr,
+                State::Common => target.addr = layout.common().plus(offset),
+                State::GotBase => target.addr = layout.got(),
                 State::TlsBase => target.addr = layout.template().addr,
                 State::Made => {
                     // Which sections there are was asked when it was resolved.
                     let made = made(name_of(inputs, target), &|_| true);
-                    target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got().addr));
+                    target.addr = made.map_or(target.addr, |made| made.addr(layout.outputs(), layout.got()));
                 }
                 _ => {}
             }

@@ -266,7 +266,7 @@ impl Output<'_> {
         if size == 0 {
             return Some(self.size);
         }
-        if !self.is_pinned {
+        if !self.is_pinned() {
             return self.append(CELL as u64, size);
         }
         let start = self.addr.plus(self.size.cast_signed()).align_up(CELL as u64);
@@ -298,6 +298,11 @@ impl Output<'_> {
     /// What its address is a multiple of, in bytes.
     pub fn align(&self) -> u64 {
         self.align
+    }
+
+    /// Whether it lies where the caller says.
+    pub(super) fn is_pinned(&self) -> bool {
+        FULL && self.is_pinned
     }
 
     pub(super) fn is_text(&self) -> bool {

@@ -67,7 +67,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// are none. So for `.preinit_array`, `.fini_array`, `.ctors` and `.dtors`.
     pub fn array(&self, name: &str) -> Option<Range<Addr>> {
         let (start, stop) = (Made::Start(name), Made::Stop(name));
-        let at = |made: Made<'_>| made.addr(self.outputs(), self.layout.got().addr);
+        let at = |made: Made<'_>| made.addr(self.outputs(), self.layout.got());
         Some(at(start)..at(stop)).filter(|range| !range.is_empty())
     }
 

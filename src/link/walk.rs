@@ -169,7 +169,8 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
                 State::Null | State::LeftOut => Access::of(reloc).is_some(),
                 _ => false,
             };
-        match (Access::of(reloc).filter(|_| !is_measured), is_thread_local) {
+        let access = Access::of(reloc).filter(|_| FULL && !is_measured);
+        match (access, is_thread_local) {
             (Some(_), false) => return Err(Some(Cause::NotThreadLocal(reloc))),
             (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
             _ => {}

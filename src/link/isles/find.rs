@@ -60,7 +60,7 @@ impl<'t> Isles<'t> {
             if output.is_in_place() {
                 continue;
             }
-            if output.is_pinned {
+            if output.is_pinned() {
                 isles.put(layout, output.last, number, true)?;
                 continue;
             }
@@ -73,7 +73,7 @@ impl<'t> Isles<'t> {
             }
             run = if output.since > 0 { tail } else { run.saturating_add(tail) };
         }
-        if let Some((section, of)) = end.filter(|_| layout.plt().is_pinned) {
+        if let Some((section, of)) = end.filter(|_| layout.plt().is_some_and(Output::is_pinned)) {
             isles.put(layout, section, of, true)?;
         }
         Ok(isles)
