@@ -2,6 +2,7 @@
 
 #[cfg(feature = "object")]
 pub mod archive;
+mod ascii;
 #[cfg(feature = "object")]
 pub mod coff;
 mod crel;

@@ -171,11 +171,18 @@ impl Report<'_> {
         self.failure(Failure::of(object, Cause::Object(error)));
     }
 
-    /// Reports what no one object is at fault for, and stops.
+    /// Reports what no one object is at fault for.
+    #[cold]
+    #[inline(never)]
+    fn whole(&mut self, cause: Cause<'_>) {
+        self.failure(Failure::of("", cause));
+    }
+
+    /// The same, and stops.
     #[cold]
     #[inline(never)]
     fn fatal(&mut self, cause: Cause<'_>) -> Fatal {
-        self.failure(Failure::of("", cause));
+        self.whole(cause);
         Fatal::Reported
     }
 }

@@ -26,11 +26,6 @@ use row::X;
 use site::Site;
 
 impl Reloc {
-    /// The ELF64 code, as in `r_info` (AAELF64 5.7).
-    pub const fn code(self) -> u32 {
-        self.row().code as u32
-    }
-
     /// The class of value it takes.
     pub const fn takes(self) -> Class {
         self.row().takes

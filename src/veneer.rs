@@ -59,7 +59,7 @@ pub use occupant::{Occupant, Purpose};
 use crate::addr::{Addr, Misaligned};
 use crate::insn::{Reg, add, adrp, b, br, ldr};
 use crate::reloc::{Reloc, Slot, Value};
-use step::{Step, Steps};
+use step::Steps;
 
 /// Where a veneer leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -158,24 +158,24 @@ impl Veneer {
         let mut steps = Steps::new();
         match self.form() {
             Form::Direct => {
-                steps.push(Step::patched(b(), Reloc::JUMP26, value));
+                steps.patched(b(), Reloc::JUMP26, value);
                 return steps;
             }
             Form::Page => {
-                steps.push(Step::patched(adrp(Reg::X16), Reloc::ADR_PREL_PG_HI21, value));
-                steps.push(Step::patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC, value));
+                steps.patched(adrp(Reg::X16), Reloc::ADR_PREL_PG_HI21, value);
+                steps.patched(add(Reg::X16, Reg::X16), Reloc::ADD_ABS_LO12_NC, value);
             }
             Form::Slot => {
-                steps.push(Step::patched(adrp(Reg::X16), Reloc::ADR_GOT_PAGE, value));
-                steps.push(Step::patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC, value));
+                steps.patched(adrp(Reg::X16), Reloc::ADR_GOT_PAGE, value);
+                steps.patched(ldr(Reg::X16, Reg::X16), Reloc::LD64_GOT_LO12_NC, value);
             }
             Form::Absolute => steps.push_moves(Reg::X16, Addr::new(value.bits())),
             Form::FarSlot => {
                 steps.push_moves(Reg::X16, Addr::new(value.bits()));
-                steps.push(Step::whole(ldr(Reg::X16, Reg::X16)));
+                steps.whole(ldr(Reg::X16, Reg::X16));
             }
         }
-        steps.push(Step::whole(br(Reg::X16)));
+        steps.whole(br(Reg::X16));
         steps
     }
 }

@@ -2,10 +2,10 @@
 
 use super::file::{File, SHT_CREL};
 use super::records::Symbol as Entry;
-use super::strings::{defined_name, wanted_name};
+use super::strings::{defined_name, has_version, wanted_name};
 use crate::arena::Prot;
 use crate::link::{
-    Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation,
+    Alike, Binding, Content, Cursor, Definition, FULL, Kind, Object, ObjectError, Omitted, Part, Problem, Relocation,
     Section, Symbol,
 };
 use crate::patch::{Endian, QUICK};
@@ -41,6 +41,8 @@ impl<'data> Elf<'data> {
     pub fn parse(bytes: &'data [u8]) -> Result<Self, ObjectError> {
         let file = File::parse(bytes, |kind| match kind {
             abi::ET_REL => Ok(()),
+            // Without the texts, which it is makes no difference.
+            other if !FULL => Err(Problem::Unknown("file type", other.into())),
             abi::ET_EXEC => Err(Problem::unsupported("an executable, not a relocatable object")),
             abi::ET_DYN => Err(Problem::unsupported("a shared object, not a relocatable object")),
             other => Err(Problem::Unknown("file type", other.into())),
@@ -50,9 +52,10 @@ impl<'data> Elf<'data> {
             let index = usize::try_from(header.sh_link).ok();
             header.sh_type == abi::SHT_SYMTAB_SHNDX && index.is_some() && index == file.symtab
         };
-        let extended = file.sections.iter().find(is_extended).and_then(|header| file.content(&header).ok());
+        let extended = if FULL { file.sections.iter().find(is_extended) } else { None };
+        let extended = extended.and_then(|header| file.content(&header).ok());
         // To look through all names is quicker, and no more.
-        let has_versions = !QUICK || file.symbol_names.has(b'@');
+        let has_versions = FULL && (!QUICK || file.symbol_names.has(b'@'));
         Ok(Self { file, extended, has_versions })
     }
 
@@ -137,6 +140,7 @@ impl<'data> Elf<'data> {
         let name = match (binding, definition) {
             (Binding::Local, _) if !are_all_named => "",
             (Binding::Local, _) => name()?,
+            _ if !FULL => Some(name()?).filter(|name| !has_version(name)).ok_or(refuse(Omitted::Versions.into()))?,
             _ if !self.has_versions => name()?,
             (_, Definition::Undefined) => wanted_name(name()?),
             _ => defined_name(name()?),
@@ -168,6 +172,7 @@ impl<'data> Elf<'data> {
             abi::SHN_COMMON => return Err(refuse(Problem::malformed("the alignment is not a power of two"))),
             shndx => {
                 let index = match shndx {
+                    abi::SHN_XINDEX if !FULL => return Err(refuse(Omitted::ManySections.into())),
                     abi::SHN_XINDEX => self.extended_section(index).ok_or(missing)?,
                     shndx => shndx.into(),
                 };
@@ -219,6 +224,9 @@ impl<'data> Object<'data> for Elf<'data> {
 
     #[inline]
     fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
+        if !QUICK {
+            return self.section(index).map(|section| section.kind);
+        }
         self.kind_of(&self.file.header(index)?).map_err(|problem| Part::Section(index).error(problem))
     }
 
@@ -236,7 +244,7 @@ impl<'data> Object<'data> for Elf<'data> {
 
     #[inline(always)]
     fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
-        self.read_symbol(index, !QUICK)
+        if QUICK { self.read_symbol(index, false) } else { self.symbol(index) }
     }
 
     fn fetch_symbols(&self, indices: Range<usize>) {
@@ -245,11 +253,14 @@ impl<'data> Object<'data> for Elf<'data> {
 
     #[inline]
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
+        if !QUICK {
+            return self.symbol(index).map(|symbol| (symbol.binding, symbol.definition));
+        }
         self.meaning(index, &self.entry(index)?)
     }
 
     fn is_named(&self, index: usize, name: &str) -> bool {
-        if self.has_versions {
+        if !QUICK || self.has_versions {
             return self.symbol(index).is_ok_and(|symbol| symbol.name == name);
         }
         self.file.symbols.get(index).is_some_and(|symbol| self.file.symbol_names.get(symbol.st_name()) == Ok(name))

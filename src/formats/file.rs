@@ -5,9 +5,10 @@ use super::dynamic;
 use super::records::{Head, Headers, Records, Symbols, load};
 use super::strings::Strings;
 use crate::link::{Cursor, FULL, ObjectError, Omitted, Origin, Part, Problem, Relocation};
-use crate::patch::{Endian, raw_at};
+use crate::patch::{Endian, QUICK, raw_at};
 use crate::reloc::Reloc;
 use core::iter;
+use core::ops::Range;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
 use elf::file::Class;
@@ -45,7 +46,7 @@ impl<'data> File<'data> {
         file.check_overlap()?;
         file.section_names = match names {
             abi::SHN_UNDEF => Strings::default(),
-            abi::SHN_XINDEX => file.strings(file.header(0)?.sh_link)?,
+            abi::SHN_XINDEX if FULL => file.strings(file.header(0)?.sh_link)?,
             index => file.strings(index.into())?,
         };
         let is_symbols = |header: SectionHeader| header.sh_type == abi::SHT_SYMTAB;
@@ -79,7 +80,8 @@ impl<'data> File<'data> {
     }
 
     /// The bytes that the file holds of a section.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(super) fn content(&self, header: &SectionHeader) -> Result<&'data [u8], Problem> {
         let outside = Problem::malformed("the section lies outside the file");
         let start = usize::try_from(header.sh_offset).map_err(|_| outside)?;
@@ -160,8 +162,8 @@ impl<'data> File<'data> {
     /// Entry `index` of the table of relocations that is section `section`.
     pub(super) fn relocation(&self, section: usize, index: usize) -> Result<Relocation, ObjectError> {
         let entry = self.entry(section, index)?;
-        let header = self.header(section)?;
-        self.translate(section, index, entry, self.implicit(&header))
+        let implicit = if FULL { self.implicit(&self.header(section)?) } else { None };
+        self.translate(section, index, entry, implicit)
     }
 
     /// The `count` relocations of section `section`, in order, each read once; nothing follows a compressed one that cannot be
@@ -186,12 +188,15 @@ impl<'data> File<'data> {
         cursor: &mut Cursor,
         batch: &mut [Relocation],
     ) -> Result<usize, ObjectError> {
+        if !(QUICK || FULL) {
+            return cursor.fill(batch, |index| self.relocation(section, index));
+        }
         let first = cursor.index;
         let refuse = |problem| Part::Relocation(section, first).error(problem);
         let header = self.header(section)?;
         let bytes = self.content(&header).map_err(refuse)?;
         match header.sh_type {
-            abi::SHT_RELA => {
+            abi::SHT_RELA if QUICK => {
                 let entries = bytes.as_chunks().0.get(first..).unwrap_or_default();
                 // One loop for each byte order, so that it is asked for once.
                 let read = if FULL && self.order.is_big() {
@@ -339,6 +344,8 @@ fn unknown(section: usize, index: usize, code: u32) -> ObjectError {
     })
 }
 
+/// Where the header has the number of sections (gABI, `e_shnum`).
+const SECTION_COUNT: Range<usize> = 60..62;
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
 pub(super) const ENTRY_SIZE: u64 = 24;
 /// Bytes of an `Elf64_Rel`.
@@ -347,9 +354,10 @@ const REL_SIZE: u64 = 16;
 pub(super) const SHT_CREL: u32 = 0x4000_0014;
 
 fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
-    let problem = if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
+    // Without the texts, what it is instead of an ELF file makes no difference.
+    let problem = if FULL && (bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n")) {
         Problem::unsupported("an archive")
-    } else if bytes.starts_with(b"BC\xc0\xde") {
+    } else if FULL && bytes.starts_with(b"BC\xc0\xde") {
         Problem::unsupported("LLVM bitcode, not machine code")
     } else if !bytes.starts_with(&abi::ELFMAGIC) {
         Problem::malformed("not an ELF file")
@@ -357,6 +365,8 @@ fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
         Problem::unsupported("a 32-bit object (ELF32)")
     } else if !FULL && bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
         Omitted::BigEndian.into()
+    } else if !FULL && bytes.get(SECTION_COUNT) == Some(&[0, 0]) {
+        Omitted::ManySections.into()
     } else {
         return Ok(());
     };

@@ -183,10 +183,14 @@ impl<'data> Head<'data> {
         let first = || from(sections).and_then(|bytes| Headers::new(bytes, order).get(0));
         let mut headers: &[u8] = &[];
         if sections != 0 {
-            let count = if section_count == 0 { first()?.sh_size } else { section_count.into() };
+            let count = if FULL && section_count == 0 { first()?.sh_size } else { section_count.into() };
             headers = table(sections, count, section_size, 64)?;
         }
-        if segments != 0 {
+        // What is no linked image has none.
+        if !FULL && segments != 0 {
+            return None;
+        }
+        if FULL && segments != 0 {
             let is_too_many = segment_count == abi::PN_XNUM;
             let count = if is_too_many { first()?.sh_info.into() } else { segment_count.into() };
             table(segments, count, segment_size, 56)?;

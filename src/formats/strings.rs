@@ -1,6 +1,7 @@
 //! Names in object files: string tables (gABI, "String Table"), how long a name may be, and the version in it.
 
-use crate::link::Problem;
+use super::ascii;
+use crate::link::{FULL, Omitted, Problem};
 use crate::patch::QUICK;
 use crate::prefetch::prefetch;
 
@@ -66,7 +67,10 @@ impl<'data> Strings<'data> {
             (None, Some(_)) => return Err(Problem::unsupported("a name of more than 16 KiB")),
             (None, None) => return Err(malformed),
         };
-        str::from_utf8(name).map_err(|_| malformed)
+        if FULL {
+            return str::from_utf8(name).map_err(|_| malformed);
+        }
+        ascii::text(name).ok_or(Omitted::NotAscii.into())
     }
 }
 
@@ -100,6 +104,11 @@ fn length(bytes: &[u8]) -> Option<usize> {
         (len, rest) = (len + 8, more);
     }
     Some(len + rest.iter().position(|&byte| byte == 0)?)
+}
+
+/// Whether a name may have a version.
+pub(super) fn has_version(name: &str) -> bool {
+    name.bytes().any(|byte| byte == b'@')
 }
 
 /// The name that the global symbol `name` is wanted by: without the version that follows its first `@`.

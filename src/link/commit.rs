@@ -124,7 +124,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         for (output, island) in self.router.isles.iter() {
             let segment = self.outputs().get(output as usize).and_then(Output::segment);
             if let Some(section) = segment.and_then(|segment| memory.at(segment, island.base())) {
-                island.write(section)?;
+                if FULL { island.write(section) } else { island.write_veneers(section) }?;
             }
         }
         Ok(())

@@ -170,31 +170,65 @@ impl fmt::Display for CommitError {
 
 impl core::error::Error for CommitError {}
 
-/// Why planning stops at once. Whatever may fail hands it on, so it is two words: what is larger was reported before.
+/// Why planning stops at once. Whatever may fail hands it on, so it is a byte: what is larger was reported before.
 #[derive(Clone, Copy, Debug)]
-#[repr(u64)]
 pub(super) enum Fatal {
     /// See [`Cause::Table`].
-    Table(&'static &'static str),
+    Table(Lent),
     /// See [`Cause::TooBig`].
     TooBig,
-    /// See [`Cause::Alignment`].
-    Alignment(u64),
     /// What was reported.
     Reported,
     /// The caller did not place a segment.
     NotPlaced,
 }
 
-const _: () = assert!(size_of::<Fatal>() <= 16);
+const _: () = assert!(size_of::<Fatal>() == 1);
+
+/// A table that the caller lends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lent {
+    Objects,
+    Sections,
+    Symbols,
+    Names,
+    OutputNames,
+    Groups,
+    Ordered,
+    Outputs,
+    Segments,
+    Slots,
+    Islands,
+    Veneers,
+    Fixups,
+}
+
+impl Lent {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Objects => "objects",
+            Self::Sections => "sections",
+            Self::Symbols => "symbols",
+            Self::Names => "names",
+            Self::OutputNames => "output_names",
+            Self::Groups => "groups",
+            Self::Ordered => "ordered",
+            Self::Outputs => "outputs",
+            Self::Segments => "segments",
+            Self::Slots => "slots",
+            Self::Islands => "islands",
+            Self::Veneers => "veneers",
+            Self::Fixups => "fixups",
+        }
+    }
+}
 
 impl Fatal {
     /// What is to be reported.
     pub(super) const fn cause(self) -> Option<Cause<'static>> {
         Some(match self {
-            Self::Table(name) => Cause::Table(name),
+            Self::Table(lent) => Cause::Table(lent.name()),
             Self::TooBig => Cause::TooBig,
-            Self::Alignment(align) => Cause::Alignment(align),
             Self::Reported | Self::NotPlaced => return None,
         })
     }

@@ -1,7 +1,7 @@
 //! Section groups: of all with one key, the first is kept.
 
 use super::Input;
-use super::error::Fatal;
+use super::error::{Fatal, Lent};
 use super::names::Names;
 use super::object::{Alike, Kind, Object};
 use super::tables::First;
@@ -24,7 +24,7 @@ impl<'t, 'data, O: Object<'data>> Groups<'t, 'data, O> {
     pub(super) fn kept_elsewhere(&mut self, group: usize, key: &str) -> Result<Option<Alike<'data>>, Fatal> {
         let (inputs, firsts) = (self.inputs, self.firsts);
         let is = |other| group_of(inputs, firsts, other).is_some_and(|(other, _)| other == key);
-        let kept = self.kept.enter(key, group as u32, is).ok_or(Fatal::Table(&"groups"))?;
+        let kept = self.kept.enter(key, group as u32, is).ok_or(Fatal::Table(Lent::Groups))?;
         if kept == group as u32 {
             return Ok(None);
         }

@@ -8,7 +8,7 @@
 //! As long as there is a plan it reads the object, so that nothing can be written there: what is to be changed is noted down, and
 //! patched once the plan is gone.
 
-use super::error::{Cause, CommitError, Failure, Fatal};
+use super::error::{Cause, CommitError, Fatal};
 use super::layout::Layout;
 use super::object::{Content, Object, Section};
 use super::order::{self, array_of};
@@ -41,7 +41,7 @@ impl<'data> Layout<'_, 'data> {
         report: &mut Report<'_>,
     ) -> Result<u32, Fatal> {
         if !addr.is_aligned_to(align) {
-            report.failure(Failure::of("", Cause::MisplacedOutput(name, addr, align)));
+            report.whole(Cause::MisplacedOutput(name, addr, align));
         }
         let number = self.len as u32;
         let (step, segment) = (order::of(name), IN_PLACE);

@@ -15,7 +15,7 @@ mod find;
 
 pub(super) use find::{STRIDE, WANTED};
 
-use super::error::Fatal;
+use super::error::{Fatal, Lent};
 use super::layout::Layout;
 use super::parts::FULL;
 use super::tables::NONE;
@@ -150,7 +150,7 @@ impl Isles<'_> {
                 Pass::Settle => isle.room = isle.room.min(isle.cells),
             }
             let end = first.checked_add(isle.room as usize).ok_or(Fatal::TooBig)?;
-            let own = self.cells.get_mut(first..end).ok_or(Fatal::Table(&"veneers"))?;
+            let own = self.cells.get_mut(first..end).ok_or(Fatal::Table(Lent::Veneers))?;
             // Any address will do for an empty one, if it is aligned.
             isle.lists = Island::new(own, Addr::new(0)).map_err(|_| Fatal::TooBig)?.lists();
             (isle.first, isle.spare, first) = (first as u32, 0, end);

@@ -175,11 +175,32 @@ pub(super) fn facts(reloc: Reloc) -> &'static Facts {
 
 /// Why the linker does not make what the relocation refers to; `None` where it does.
 pub(super) const fn unsupported(reloc: Reloc) -> Option<&'static str> {
-    match reloc.code() {
-        580..=597 => Some("it is of a pointer that is signed when the program runs"),
-        _ => None,
+    match is_signed(reloc) {
+        true => Some("it is of a pointer that is signed when the program runs"),
+        false => None,
     }
 }
+
+// By the order of the table, so that a small build needs no codes.
+
+/// Whether `reloc` is of a signed pointer.
+const fn is_signed(reloc: Reloc) -> bool {
+    matches!(reloc, Reloc::AUTH_ABS64) || reloc as u8 >= Reloc::AUTH_MOVW_GOTOFF_G0 as u8
+}
+
+/// Whether `reloc` is for thread-local storage.
+pub(super) const fn is_thread_local(reloc: Reloc) -> bool {
+    Reloc::TLSGD_ADR_PREL21 as u8 <= reloc as u8 && reloc as u8 <= Reloc::TLSDESC_CALL as u8
+}
+
+const _: () = {
+    let mut rest = Reloc::ALL;
+    while let [before @ .., reloc] = rest {
+        assert!(is_signed(*reloc) == matches!(reloc.code(), 580..=597));
+        assert!(is_thread_local(*reloc) == matches!(reloc.code(), 512..=573 | 1029));
+        rest = before;
+    }
+};
 
 /// Which entry of the GOT `reloc` is to; `None` where it is to none.
 pub(super) const fn entry(reloc: Reloc) -> Option<Kind> {

@@ -1,6 +1,6 @@
 //! Which output section each input section goes to, and what is known of those.
 
-use super::error::{Cause, Failure, Fatal};
+use super::error::{Cause, Failure, Fatal, Lent};
 use super::groups::Groups;
 use super::isles::WANTED;
 use super::names::Names;
@@ -102,7 +102,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             first.section = next;
             next = next.checked_add(input.object.section_count()).ok_or(Fatal::TooBig)?;
         }
-        self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Fatal::Table(&"sections"))?;
+        self.placed = core::mem::take(&mut self.placed).get_mut(..next).ok_or(Fatal::Table(Lent::Sections))?;
         self.placed.fill(Placed::NOWHERE);
         let firsts = &*firsts;
         let mut groups = Groups::new(inputs, firsts, groups);
@@ -120,6 +120,11 @@ impl<'t, 'data> Layout<'t, 'data> {
                         Ok(())
                     }
                     Ok(_) if FULL && self.placed.get(number).is_some_and(|placed| placed.output == LEFT_OUT) => Ok(()),
+                    Ok((_, Kind::Loaded { align, .. } | Kind::ThreadLocal { align, .. }))
+                        if !align.is_power_of_two() =>
+                    {
+                        return Err(report.fatal(Cause::Alignment(align)));
+                    }
                     Ok((section, Kind::Loaded { prot, align, content })) => {
                         let name = output_name(section.output);
                         let prot = order::prot_of(name, prot);
@@ -200,7 +205,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     pub(super) fn push(&mut self, output: Output<'data>) -> Result<(), Fatal> {
-        *self.table.get_mut(self.len).ok_or(Fatal::Table(&"outputs"))? = output;
+        *self.table.get_mut(self.len).ok_or(Fatal::Table(Lent::Outputs))? = output;
         self.len += 1;
         Ok(())
     }
@@ -209,7 +214,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     fn output_for(&mut self, name: &'data str, prot: Prot) -> Result<u32, Fatal> {
         let (table, new) = (&*self.table, self.len as u32);
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
-        let number = self.names.enter(name, new, is).ok_or(Fatal::Table(&"output_names"))?;
+        let number = self.names.enter(name, new, is).ok_or(Fatal::Table(Lent::OutputNames))?;
         if number == new {
             self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
         }
@@ -224,13 +229,10 @@ impl<'t, 'data> Layout<'t, 'data> {
         align: u64,
         content: Content<'_>,
     ) -> Result<(), Fatal> {
-        if !align.is_power_of_two() {
-            return Err(Fatal::Alignment(align));
-        }
-        let output = self.table.get_mut(number as usize).ok_or(Fatal::Table(&"outputs"))?;
+        let output = self.table.get_mut(number as usize).ok_or(Fatal::Table(Lent::Outputs))?;
         let offset = output.append(align, content.size()).ok_or(Fatal::TooBig)?;
         output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
-        let placed = self.placed.get_mut(section).ok_or(Fatal::Table(&"sections"))?;
+        let placed = self.placed.get_mut(section).ok_or(Fatal::Table(Lent::Sections))?;
         (placed.output, placed.offset) = (number, offset);
         Ok(())
     }
@@ -249,11 +251,12 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// Room for a common symbol: its offset among them.
     pub(super) fn append_common(&mut self, align: u64, size: u64) -> Result<u64, Fatal> {
-        let common = self.table.get_mut(COMMON).ok_or(Fatal::Table(&"outputs"))?;
+        let common = self.table.get_mut(COMMON).ok_or(Fatal::Table(Lent::Outputs))?;
         common.append(align, size).ok_or(Fatal::TooBig)
     }
 
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(super) fn outputs(&self) -> &[Output<'data>] {
         self.table.get(..self.len).unwrap_or_default()
     }
@@ -279,7 +282,7 @@ impl<'t, 'data> Layout<'t, 'data> {
 
     /// How a thread's block begins.
     pub(super) fn template(&self) -> Template {
-        Template::of(self.outputs())
+        if FULL { Template::of(self.outputs()) } else { Template::default() }
     }
 
     /// Whether the input section numbered `section` is loaded, and no part of the template.

@@ -2,7 +2,6 @@
 
 use super::tables::NONE;
 use crate::prefetch::prefetch;
-use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
 /// Open addressing with linear probing. A bucket holds 32 bits of a name's hash above the number, or [`EMPTY`]; what the
 /// number's name is, the caller knows, and is asked only where the bits are the same.
@@ -10,7 +9,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 pub(super) struct Names<'t> {
     buckets: &'t mut [u64],
     /// Where programs lie at random, no file can be written whose names have one hash.
-    secrets: RapidSecrets,
+    secrets: Secrets,
 }
 
 /// What a name is looked up by.
@@ -21,11 +20,10 @@ pub(super) struct Hash(u64);
 const EMPTY: u64 = u64::MAX;
 
 impl<'t> Names<'t> {
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(super) fn new(buckets: &'t mut [u64]) -> Self {
         buckets.fill(EMPTY);
-        let seed = buckets.as_ptr().addr() as u64;
-        let secrets =
-            if QUICK { RapidSecrets::seed(seed) } else { RapidSecrets { seed, secrets: [multiplier(seed); 7] } };
+        let secrets = Secrets::seed(buckets.as_ptr().addr() as u64);
         Self { buckets, secrets }
     }
 
@@ -57,13 +55,10 @@ impl<'t> Names<'t> {
     }
 
     /// What `name` is looked up by.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(super) fn hash(&self, name: &str) -> Hash {
-        Hash(if QUICK {
-            rapidhash_v3_nano_inline::<true, false>(name.as_bytes(), &self.secrets)
-        } else {
-            short_hash(name.as_bytes(), &self.secrets)
-        })
+        Hash(hash_of(name.as_bytes(), &self.secrets))
     }
 
     /// Has the processor fetch the buckets of names that are looked up next: together, for they lie in no order.
@@ -77,7 +72,12 @@ impl<'t> Names<'t> {
         ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize
     }
 
+    #[inline(always)]
     fn position(&self, hash: Hash, is: impl Fn(u32) -> bool) -> Option<usize> {
+        if QUICK { self.search(hash, is) } else { self.search::<&dyn Fn(u32) -> bool>(hash, &is) }
+    }
+
+    fn search<F: Fn(u32) -> bool>(&self, hash: Hash, is: F) -> Option<usize> {
         let len = self.buckets.len();
         let mut at = self.first(hash);
         for _ in 0..len {
@@ -94,17 +94,34 @@ impl<'t> Names<'t> {
 /// Whether names are hashed quickly, whatever room that takes.
 const QUICK: bool = cfg!(feature = "fast");
 
-/// A hash in little room: of each byte, the halves of a product.
-fn short_hash(name: &[u8], RapidSecrets { seed, secrets: [multiplier, ..] }: &RapidSecrets) -> u64 {
-    name.iter().fold(*seed, |hash, &byte| {
-        let product = u128::from(hash ^ u64::from(byte)) * u128::from(*multiplier);
-        product as u64 ^ (product >> 64) as u64
-    })
+#[cfg(feature = "fast")]
+use rapidhash::v3::{RapidSecrets as Secrets, rapidhash_v3_nano_inline};
+
+#[cfg(feature = "fast")]
+#[inline]
+fn hash_of(name: &[u8], secrets: &Secrets) -> u64 {
+    rapidhash_v3_nano_inline::<true, false>(name, secrets)
 }
 
-/// An odd number of which most bits depend on the seed's.
-const fn multiplier(seed: u64) -> u64 {
-    seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+/// A seed, and an odd number of which most bits depend on it.
+#[cfg(not(feature = "fast"))]
+#[derive(Debug)]
+struct Secrets(u64, u64);
+
+#[cfg(not(feature = "fast"))]
+impl Secrets {
+    const fn seed(seed: u64) -> Self {
+        Self(seed, seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+}
+
+/// A hash in little room: of each byte, the halves of a product.
+#[cfg(not(feature = "fast"))]
+fn hash_of(name: &[u8], &Secrets(seed, multiplier): &Secrets) -> u64 {
+    name.iter().fold(seed, |hash, &byte| {
+        let product = u128::from(hash ^ u64::from(byte)) * u128::from(multiplier);
+        product as u64 ^ (product >> 64) as u64
+    })
 }
 
 /// The bits of a hash that a bucket has, where it has them: those that do not say where it lies.

@@ -81,7 +81,9 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
         found.sections(object, &mut needs, &mut kinds);
         found.symbols(object, needs.groups > groups);
     }
-    found.kinds(&kinds);
+    if FULL {
+        found.kinds(&kinds);
+    }
     let Found { globals, indirect, pieces, hops, text, near, to_slot, calls, others, thread_local, .. } = found;
     // At most half of the buckets are in use.
     needs.names = 2 * globals;
@@ -143,32 +145,46 @@ impl Found {
                 object::Kind::Group { .. } if FULL => needs.groups += 2,
                 object::Kind::Relocations { of, count } => {
                     needs.fixups = needs.fixups.saturating_add(count);
+                    let is_text = text(object, of).is_some();
+                    if !FULL {
+                        self.relocations(object, index, count, is_text);
+                        continue;
+                    }
                     let (hops, calls) = (kinds.hops(), kinds.plain_calls());
                     kinds.read(object, index, count);
-                    if FULL {
-                        self.hops += kinds.hops().iter().zip(hops).filter(|&(&after, before)| after > before).count();
-                    }
-                    self.plain_calls += if text(object, of).is_some() { kinds.plain_calls() - calls } else { 0 };
+                    self.hops += kinds.hops().iter().zip(hops).filter(|&(&after, before)| after > before).count();
+                    self.plain_calls += if is_text { kinds.plain_calls() - calls } else { 0 };
                 }
                 _ => {}
             }
         }
     }
 
+    /// Counts relocations one by one, where few kinds are told apart.
+    fn relocations<'data, O: Object<'data>>(&mut self, object: &O, section: usize, count: usize, is_text: bool) {
+        for object::Relocation { reloc, addend, .. } in
+            (0..count).filter_map(|index| object.relocation(section, index).ok())
+        {
+            let facts = facts(reloc);
+            self.to_slot += usize::from(facts.entry.is_some());
+            self.calls += usize::from(facts.is_call);
+            self.plain_calls += usize::from(facts.is_call && is_text && addend == 0);
+        }
+    }
+
     fn kinds(&mut self, kinds: &Kinds) {
-        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(kinds.counts) {
+        for (&reloc, [without, with]) in Reloc::ALL.iter().zip(&kinds.counts) {
             let (facts, count) = (facts(reloc), without + with);
             match facts.entry {
-                Some(kind) if FULL && kind != Kind::Gdat => {
+                Some(kind) if kind != Kind::Gdat => {
                     self.thread_local = self.thread_local.saturating_add(count.saturating_mul(slots(kind)));
                 }
                 Some(_) => self.to_slot += count,
                 None => {}
             }
-            self.near += if FULL && facts.is_near_slot { count } else { 0 };
+            self.near += if facts.is_near_slot { count } else { 0 };
             self.calls += if facts.is_call { count } else { 0 };
-            let is_other = facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer);
-            self.others += if FULL && is_other { count } else { 0 };
+            self.others += if facts.remedy.is_some_and(|remedy| remedy != Remedy::Veneer) { count } else { 0 };
         }
     }
 

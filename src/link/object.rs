@@ -137,8 +137,12 @@ pub struct Cursor {
     pub state: [u64; 5],
 }
 
-/// Relocations that are read together, so many at the most.
-pub(super) const BATCH: usize = if QUICK { 64 } else { 16 };
+/// Relocations that are read together, so many at the most: the least room is taken by one.
+pub(super) const BATCH: usize = match (QUICK, FULL) {
+    (true, _) => 64,
+    (false, true) => 16,
+    (false, false) => 1,
+};
 
 impl Cursor {
     /// The next relocations of the `count` of section `section`, and the index of their first; `None` at the end.
@@ -152,7 +156,13 @@ impl Cursor {
         let first = self.index;
         let left = count.checked_sub(first).filter(|&left| left > 0)?;
         let len = batch.len().min(left);
-        let read = object.read_relocations(section, self, batch.get_mut(..len)?);
+        let read = match batch {
+            [one] if BATCH == 1 => object.relocation(section, first).map(|relocation| {
+                *one = relocation;
+                1
+            }),
+            _ => object.read_relocations(section, self, batch.get_mut(..len)?),
+        };
         // Whatever the object says, there is an end.
         self.index = self.index.max(first + 1);
         match read {

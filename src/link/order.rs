@@ -72,8 +72,7 @@ pub(super) fn sort(numbers: &mut [u64], room: &mut [u64], step: impl Fn(u32) -> 
 
 /// The step of an output section called `name`.
 pub(super) fn of(name: &str) -> Step {
-    let Some(array) = array_of(name) else { return PLAIN };
-    let family = ARRAYS.into_iter().position(|other| other == array).unwrap_or(0) as u32;
+    let Some((family, array)) = family_of(name) else { return PLAIN };
     // 65536 priorities, and none.
     let place = match (priority(name), array) {
         (Some(priority), ".ctors" | ".dtors") => 1 + u32::from(priority),
@@ -86,7 +85,12 @@ pub(super) fn of(name: &str) -> Step {
 
 /// Which of [`ARRAYS`] the output section `name` belongs to.
 pub(super) fn array_of(name: &str) -> Option<&'static str> {
-    ARRAYS.into_iter().find(|array| suffix(name, array).is_some())
+    family_of(name).map(|(_, array)| array)
+}
+
+/// The same, with its index there.
+fn family_of(name: &str) -> Option<(u32, &'static str)> {
+    (0..).zip(ARRAYS).find(|(_, array)| suffix(name, array).is_some())
 }
 
 /// The protection of what the output section `name` collects. An array is one run, and what some objects have of it is writable.
@@ -101,8 +105,8 @@ fn priority(name: &str) -> Option<u16> {
 
 /// Whether a section of an array may have a priority in its name.
 pub(super) fn may_have_priority(name: &str) -> bool {
-    let rest = array_of(name).and_then(|array| suffix(name, array)?.strip_prefix('.'));
-    rest.is_some_and(|rest| rest.starts_with(|first: char| first == '+' || first.is_ascii_digit()))
+    let rest = array_of(name).and_then(|array| suffix(name, array)).unwrap_or_default();
+    matches!(rest.as_bytes(), [b'.', b'+' | b'0'..=b'9', ..])
 }
 
 /// What follows `prefix` in `name`: nothing, or a dot and more.

@@ -5,6 +5,7 @@
 
 use super::Options;
 use super::isles::STRIDE;
+use super::kinds::is_thread_local;
 use super::object::{Definition, Kind, Origin, Relocation, Section, Symbol};
 use super::order::may_have_priority;
 use super::policy::Tags;
@@ -33,6 +34,12 @@ pub enum Omitted {
     Indirect,
     /// Section groups (COMDAT).
     Groups,
+    /// Sections that the fields of 16 bits cannot number or count (`SHN_XINDEX`, and a count of 0 in the file header).
+    ManySections,
+    /// Names with versions (`.symver`).
+    Versions,
+    /// Names that are not ASCII.
+    NotAscii,
     /// Arrays of functions that have priorities, and sections that say their order otherwise.
     Order,
     /// Several bases of the GOT, for code that has 15 bits for the offset of a slot (`-fpic`).
@@ -44,6 +51,9 @@ pub enum Omitted {
     Pins,
     /// Sections that run where they lie ([`Options::in_place`](super::Options::in_place)).
     InPlace,
+    /// Calls of which none goes through a veneer that changes x16 ([`Policy::veneers`](super::Policy::veneers),
+    /// [`Policy::scratch`](super::Policy::scratch)).
+    DirectCalls,
     /// Detours: `ADRP`, `ADR` and literal loads of what is out of their reach.
     Detours,
     /// Text that is not to be read ([`Policy::execute_only`](super::Policy::execute_only)).
@@ -73,11 +83,15 @@ impl Omitted {
             Self::ThreadLocal => "thread-local storage",
             Self::Indirect => "indirect functions",
             Self::Groups => "section groups (COMDAT)",
+            Self::ManySections => "sections that 16 bits cannot number",
+            Self::Versions => "names with versions",
+            Self::NotAscii => "names that are not ASCII",
             Self::Order => "sections in an order of their own",
             Self::Bases => "slots near a base of the GOT (-fpic)",
             Self::Islands => "several islands of veneers",
             Self::Pins => "sections at given addresses",
             Self::InPlace => "sections that run where they lie",
+            Self::DirectCalls => "calls without veneers, or without x16",
             Self::Detours => "detours",
             Self::ExecuteOnly => "text that is not to be read",
             Self::Tags => "tagged addresses that are not kept",
@@ -96,17 +110,17 @@ impl fmt::Display for Omitted {
 
 /// Refuses options that want what is left out.
 pub(super) fn check_options(options: &Options<'_, '_>) -> Result<(), Omitted> {
-    let wanted = [
-        (!options.pins.is_empty(), Omitted::Pins),
-        (options.in_place.is_some(), Omitted::InPlace),
-        (options.policy.execute_only, Omitted::ExecuteOnly),
-        (options.policy.tags != Tags::Keep, Omitted::Tags),
-        (options.policy.landing_pads, Omitted::LandingPads),
-        (options.policy.erratum_843419, Omitted::Erratum),
-    ];
-    match wanted.into_iter().find(|(is_wanted, _)| *is_wanted && !FULL) {
-        Some((_, part)) => Err(part),
-        None => Ok(()),
+    let Options { policy, .. } = options;
+    match () {
+        () if FULL => Ok(()),
+        () if !options.pins.is_empty() => Err(Omitted::Pins),
+        () if options.in_place.is_some() => Err(Omitted::InPlace),
+        () if !(policy.veneers && policy.scratch) => Err(Omitted::DirectCalls),
+        () if policy.execute_only => Err(Omitted::ExecuteOnly),
+        () if policy.tags != Tags::Keep => Err(Omitted::Tags),
+        () if policy.landing_pads => Err(Omitted::LandingPads),
+        () if policy.erratum_843419 => Err(Omitted::Erratum),
+        () => Ok(()),
     }
 }
 
@@ -137,11 +151,11 @@ pub(super) fn check_relocation(relocation: &Relocation) -> Result<(), Omitted> {
     if FULL {
         return Ok(());
     }
-    match (relocation.reloc, relocation.reloc.code()) {
+    match relocation.reloc {
         _ if relocation.origin != Origin::Zero => Err(Omitted::Origins),
-        (Reloc::FUNCINIT64, _) => Err(Omitted::Indirect),
-        (Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15, _) => Err(Omitted::Bases),
-        (_, 512..=573 | 1029) => Err(Omitted::ThreadLocal),
+        Reloc::FUNCINIT64 => Err(Omitted::Indirect),
+        Reloc::LD64_GOTPAGE_LO15 | Reloc::LD64_GOTOFF_LO15 => Err(Omitted::Bases),
+        reloc if is_thread_local(reloc) => Err(Omitted::ThreadLocal),
         _ => Ok(()),
     }
 }

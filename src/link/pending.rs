@@ -10,7 +10,7 @@
 //!
 //! So the check reads neither the relocations nor, for most, the symbols again: they lie in no order.
 
-use super::object::{Cursor, Object, Relocation};
+use super::object::{BATCH, Cursor, Object, Relocation};
 use super::tables::NONE;
 use super::walk::Table;
 use crate::addr::Addr;
@@ -94,7 +94,7 @@ pub(super) struct Again {
 }
 
 /// What is wanted may be few of them.
-const FEW: usize = 8;
+const FEW: usize = if BATCH > 8 { 8 } else { BATCH };
 
 impl Again {
     pub(super) fn new() -> Self {

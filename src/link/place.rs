@@ -8,7 +8,7 @@
 //!                                      zeros last: a file need not hold them
 //! ```
 
-use super::error::{Cause, Failure, Fatal};
+use super::error::{Cause, Fatal, Lent};
 use super::isles::CELL;
 use super::layout::{GOT, Layout, PLT, TBSS, TDATA};
 use super::order::{self, Step};
@@ -30,12 +30,11 @@ impl<'data> Layout<'_, 'data> {
 
     /// Gives the linker's own sections their sizes: `slots` slots, and room for `cells` cells.
     pub(super) fn reserve(&mut self, slots: usize, cells: usize) -> Result<(), Fatal> {
-        for (number, size) in [(GOT, slots.checked_mul(8)), (PLT, cells.checked_mul(CELL))] {
-            let size = size.ok_or(Fatal::TooBig)?;
-            if let Some(output) = self.table.get_mut(number) {
-                output.size = size as u64;
-            }
+        let slots = slots.checked_mul(8).ok_or(Fatal::TooBig)?;
+        if let Some(got) = self.table.get_mut(GOT) {
+            got.size = slots as u64;
         }
+        self.set_plt_size(cells.checked_mul(CELL).ok_or(Fatal::TooBig)? as u64);
         Ok(())
     }
 
@@ -51,7 +50,7 @@ impl<'data> Layout<'_, 'data> {
         for pin in pins {
             self.pin(pin, report)?;
         }
-        let mut requests = [Prot::ReadExec, Prot::Read, Prot::ReadWrite].map(Request::new);
+        let mut requests = [Request::new(Prot::Read); 3];
         let mut count = 0;
         for prot in [Prot::ReadExec, Prot::Read, Prot::ReadWrite] {
             let mut lined_up = self.line_up(prot, NONE)?;
@@ -74,7 +73,7 @@ impl<'data> Layout<'_, 'data> {
         place(requests).ok_or(Fatal::NotPlaced)?;
         for &mut Request { addr, prot, size, most, align } in requests {
             if !addr.is_aligned_to(align) {
-                report.failure(Failure::of("", Cause::MisplacedSegment(prot, addr, align)));
+                report.whole(Cause::MisplacedSegment(prot, addr, align));
             }
             let segment = self.open(Segment { prot, addr, size, in_file: 0 })?;
             self.settle_run(prot, NONE, segment);
@@ -112,6 +111,10 @@ impl<'data> Layout<'_, 'data> {
     }
 
     fn find_image(&mut self) {
+        // Only formats that a small linker does not read ask for it.
+        if !FULL {
+            return;
+        }
         let used = self.outputs().iter().filter(|output| output.size > 0);
         self.image = used.map(|output| output.addr).min().unwrap_or_default();
     }
@@ -143,15 +146,15 @@ impl<'data> Layout<'_, 'data> {
     fn pin(&mut self, pin: &Pin<'data>, report: &mut Report<'_>) -> Result<(), Fatal> {
         let number = self.outputs().iter().position(|output| output.name == pin.section);
         let Some(&output) = number.and_then(|number| self.table.get(number)) else {
-            report.failure(Failure::of("", Cause::NoOutput(pin.section)));
+            report.whole(Cause::NoOutput(pin.section));
             return Ok(());
         };
         if output.segment != NONE {
-            report.failure(Failure::of("", Cause::PlacedTwice(pin.section)));
+            report.whole(Cause::PlacedTwice(pin.section));
             return Ok(());
         }
         if !pin.addr.is_aligned_to(output.align) {
-            report.failure(Failure::of("", Cause::MisplacedOutput(pin.section, pin.addr, output.align)));
+            report.whole(Cause::MisplacedOutput(pin.section, pin.addr, output.align));
         }
         // The template is one piece, known by its first part.
         let [data, zeros] = [TDATA, TBSS].map(|number| self.table.get(number).copied().unwrap_or_default());
@@ -176,7 +179,7 @@ impl<'data> Layout<'_, 'data> {
     /// Puts the output sections of one protection that are of `segment` in a row. Their addresses are offsets for now.
     fn line_up(&mut self, prot: Prot, segment: u32) -> Result<Request, Fatal> {
         let mut request = Request::new(prot);
-        let table = self.table.get_mut(..self.len).ok_or(Fatal::Table(&"outputs"))?;
+        let table = self.table.get_mut(..self.len).ok_or(Fatal::Table(Lent::Outputs))?;
         if !FULL {
             // Without priorities there are few steps.
             let mut step = Some(order::FIRST);
@@ -195,8 +198,8 @@ impl<'data> Layout<'_, 'data> {
         }
         // Every name has its number by now: the room of the buckets is free.
         let (numbers, rest) =
-            self.names.buckets().split_at_mut_checked(self.len).ok_or(Fatal::Table(&"output_names"))?;
-        let room = rest.get_mut(..self.len).ok_or(Fatal::Table(&"output_names"))?;
+            self.names.buckets().split_at_mut_checked(self.len).ok_or(Fatal::Table(Lent::OutputNames))?;
+        let room = rest.get_mut(..self.len).ok_or(Fatal::Table(Lent::OutputNames))?;
         numbers.iter_mut().zip(0..).for_each(|(entry, number)| *entry = number);
         let step = |number: u32| table.get(number as usize).map_or(order::FIRST, |output| order_of(number, output));
         order::sort(numbers, room, step);
@@ -209,7 +212,7 @@ impl<'data> Layout<'_, 'data> {
     }
 
     fn open(&mut self, segment: Segment) -> Result<u32, Fatal> {
-        *self.segments.get_mut(self.segment_count).ok_or(Fatal::Table(&"segments"))? = segment;
+        *self.segments.get_mut(self.segment_count).ok_or(Fatal::Table(Lent::Segments))? = segment;
         self.segment_count += 1;
         Ok(self.segment_count as u32 - 1)
     }
@@ -220,12 +223,12 @@ impl<'data> Layout<'_, 'data> {
             two.addr.get().checked_add(two.size.saturating_sub(1)).ok_or(Fatal::TooBig)?;
             for (a, one) in (0..b).zip(self.segments()) {
                 if overlap((one.addr, one.size), (two.addr, two.size)) {
-                    report.failure(Failure::of("", Cause::Overlap(self.first_in(a, two), self.first_in(b, one))));
+                    report.whole(Cause::Overlap(self.first_in(a, two), self.first_in(b, one)));
                 }
             }
             for kept in self.outputs().iter().filter(|output| output.is_in_place()) {
                 if overlap((kept.addr, kept.size), (two.addr, two.size)) {
-                    report.failure(Failure::of("", Cause::Overlap(kept.name, self.first_in(b, two))));
+                    report.whole(Cause::Overlap(kept.name, self.first_in(b, two)));
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! The plan: everything is decided and checked, nothing is written.
 
 use super::bases;
-use super::error::{Cause, Failure, Fatal, Refused};
+use super::error::{Cause, Failure, Fatal, Lent, Refused};
 use super::isles::{CELL, Isles, Pass};
 use super::layout::Layout;
 use super::object::{Content, Definition, Kind, Object};
 use super::parts::{self, FULL};
 use super::pending::{self, Again, Calls};
+use super::policy::Policy;
 use super::rescue::Stranded;
 use super::route::{Action, Reference, Router, through_slot};
 use super::scan::{reads_text, scan};
@@ -72,7 +73,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         if let Err(fatal) = &plan
             && let Some(cause) = fatal.cause()
         {
-            report.failure(Failure::of("", cause));
+            report.whole(cause);
         }
         match (plan, refusal) {
             (_, Some(error)) => Err(Refused::Place(error)),
@@ -91,7 +92,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     ) -> Result<Self, Fatal> {
         parts::check_options(options).map_err(|part| report.fatal(part.into()))?;
         let endian = one_endian(inputs, report);
-        let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Fatal::Table(&"objects"))?;
+        let firsts = tables.objects.get_mut(..inputs.len()).ok_or(Fatal::Table(Lent::Objects))?;
         let (placed, outputs, names) = (tables.sections, tables.outputs, tables.output_names);
         let mut layout = Layout::new(placed, outputs, names, tables.ordered, tables.segments)?;
         layout.in_place = options.in_place;
@@ -100,7 +101,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.settle(inputs, &mut layout, resolve)?;
         let pins = if FULL { options.pins } else { &[] };
         layout.mark(pins);
-        let policy = options.policy;
+        let policy = if FULL { options.policy } else { Policy::ALL };
         let (slots, fixups) = (tables.slots.len(), &mut *tables.fixups);
         let mut counts = scan(inputs, firsts, &mut symbols, &mut layout, policy, slots, fixups, report)?;
         let near = bases::assign(inputs, firsts, &mut symbols, &layout, policy);
@@ -113,10 +114,12 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         }
         parts::check_text(layout.outputs()).map_err(|part| report.fatal(part.into()))?;
         let mut isles = Isles::find(tables.islands, tables.veneers, &mut layout)?;
-        // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
-        let each = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX).saturating_add(2);
-        counts.cells = counts.cells.saturating_add(isles.len().saturating_sub(1).saturating_mul(each));
-        if !isles.are_several() {
+        if isles.are_several() {
+            // An island may begin with a cell that is of no use to a pair, and the section after it must be aligned again.
+            let align = usize::try_from(layout.text_align().div_ceil(CELL as u64)).unwrap_or(usize::MAX);
+            let cells = (isles.len() - 1).saturating_mul(align.saturating_add(2));
+            counts.cells = counts.cells.saturating_add(cells);
+        } else {
             let all = isles.limit(counts.cells.saturating_add(counts.spare));
             counts.cells = counts.cells.min(all);
             counts.spare = all - counts.cells;
@@ -129,7 +132,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         symbols.place(inputs, &layout);
         isles.locate(&layout);
 
-        let slots = tables.slots.get_mut(..counts.slots).ok_or(Fatal::Table(&"slots"))?;
+        let slots = tables.slots.get_mut(..counts.slots).ok_or(Fatal::Table(Lent::Slots))?;
         let got = Got::new(slots, layout.got()).map_err(|error| report.fatal(Cause::Misaligned(error)))?;
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
@@ -142,7 +145,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.tally(report)?;
             plan.router.threads = plan.threads(options.tls);
         } else {
-            let spare = if plan.layout.extent() <= counts.within { 0 } else { counts.spare };
+            let spare = if FULL && plan.layout.extent() <= counts.within { 0 } else { counts.spare };
             let room = plan.layout.plt_room().min((counts.cells + spare) as u64);
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
@@ -151,7 +154,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
         plan.check(report)?;
         if plan.router.isles.is_short() {
-            return Err(Fatal::Table(&"veneers"));
+            return Err(Fatal::Table(Lent::Veneers));
         }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
@@ -206,7 +209,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             }
             next += 1;
         }
-        let fixups = self.fixups.get_mut(first..end).filter(|_| is_sparse);
+        let fixups = self.fixups.get_mut(first..end).filter(|_| FULL && is_sparse);
         fixups.map_or(run.count, |fixups| pending::drop_nothing(fixups) as u32)
     }
 
@@ -288,11 +291,13 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         });
         let &Reference { number, reloc, facts, target, addend, base, .. } = &reference;
         let has_own_slot = reference.has_own_slot();
-        let is_through_slot =
-            base == 0 && !router.isles.are_several() && through_slot(facts.is_call, target, addend, router.policy);
-        let fixup = action.and_then(|action| action.fixup(site.relocation.offset, reloc));
-        match (action, fixup) {
-            (Ok(action), Ok(fixup)) => {
+        let is_through_slot = QUICK
+            && base == 0
+            && !router.isles.are_several()
+            && through_slot(facts.is_call, target, addend, router.policy);
+        let fixup = |action: Action| Ok((action, action.fixup(site.relocation.offset, reloc)?));
+        match action.and_then(fixup) {
+            Ok((action, fixup)) => {
                 summary.rungs.count(facts, action);
                 *has_initialised |= FULL && reloc == Reloc::FUNCINIT64;
                 if has_own_slot {
@@ -305,15 +310,15 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
                 }
                 return Some(fixup);
             }
-            (Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. }))), _)
+            Err(Cause::Stranded(error, Stranded::Veneer(VeneerError::Full { .. })))
                 if let Some((given, most)) = layout.shortage() =>
             {
                 let cause = Cause::Stranded(error, Stranded::Room { given, most });
                 site.report(cause, inputs, symbols, report);
             }
             // Said once, of the table.
-            (Err(_), _) if router.isles.is_short() => {}
-            (Err(cause), _) | (_, Err(cause)) => site.report(cause, inputs, symbols, report),
+            Err(_) if router.isles.is_short() => {}
+            Err(cause) => site.report(cause, inputs, symbols, report),
         }
         None
     }

@@ -71,6 +71,11 @@ impl Policy {
         FULL && self.execute_only
     }
 
+    /// Whether veneers may change x16.
+    pub(super) const fn scratches(self) -> bool {
+        !FULL || self.scratch
+    }
+
     /// Whether veneers lead to landing pads.
     pub(super) const fn pads(self) -> bool {
         FULL && self.landing_pads
@@ -78,6 +83,8 @@ impl Policy {
 
     pub(super) const fn allows(self, remedy: Remedy) -> bool {
         match remedy {
+            // What is not allowed is left out.
+            _ if !FULL => true,
             Remedy::Veneer => self.veneers,
             Remedy::Hop => self.hops,
             Remedy::Detour => self.detours,

@@ -111,7 +111,9 @@ impl Router<'_> {
         let mut cause = Stranded::NoIsland;
         let reaches = |addr: Addr| branch.reaches(place, addr.into());
         let [first, second] = self.isles.nearest(place, reference.moved);
-        for isle in [own, first, second] {
+        // With one island there is no other.
+        let isles = if FULL { &[own, first, second][..] } else { &[first] };
+        for &isle in isles {
             // Of several islands it is not what is in them that decides which is asked: so it is the same when asked again.
             let Some((isle, addr)) = isle.and_then(|isle| Some((isle, self.isles.addr(isle)?))) else { continue };
             if !reaches(addr) || !reaches(self.isles.last(isle, addr)) {
@@ -157,13 +159,13 @@ impl Router<'_> {
         };
         // Where in the island the veneer comes to lie is not known yet.
         let is_indirect = |from: Addr| !Reloc::JUMP26.reaches(from, to);
-        if !policy.scratch && is_indirect(addr) {
+        if !policy.scratches() && is_indirect(addr) {
             return Err(Stranded::Scratch);
         }
         // A pad that turns out not to be needed does no harm.
         if let Callee::Addr(entry) = callee
             && policy.pads()
-            && policy.scratch
+            && policy.scratches()
             && (is_indirect(addr) || is_indirect(addr.at(self.isles.size(isle))))
             && reference.target.state == State::Defined
             && !begins(reference).is_some_and(insn::is_landing_pad)
@@ -172,7 +174,7 @@ impl Router<'_> {
         }
         let veneer = self.isles.claim(isle, Wanted::Veneer(callee)).map_err(Stranded::Veneer)?;
         let is_direct = || callee.veneer_at(veneer).is_ok_and(|veneer| veneer.form() == Form::Direct);
-        if policy.scratch || is_direct() { Ok(veneer) } else { Err(Stranded::Scratch) }
+        if policy.scratches() || is_direct() { Ok(veneer) } else { Err(Stranded::Scratch) }
     }
 
     /// The landing pad of the function at `entry`, which was `moved` by so many bytes since the islands were counted.

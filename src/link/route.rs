@@ -169,7 +169,7 @@ impl Router<'_> {
     /// What the ABI says that the relocation is given.
     fn value(&mut self, reference: &Reference<'_>) -> Result<Value, Cause<'static>> {
         let Reference { reloc, addr, addend, got, is_measured, .. } = *reference;
-        if let Some(access) = Access::of(reloc).filter(|_| FULL && !is_measured) {
+        if let Some(access) = Access::of(reloc).filter(|_| !is_measured) {
             return self.thread_local(reference, access);
         }
         let target = addr.plus(addend);
@@ -203,7 +203,7 @@ impl Router<'_> {
     pub(super) fn slot(&mut self, reference: &Reference<'_>) -> Result<Slot, Cause<'static>> {
         let &Reference { facts, base, number, addr, .. } = reference;
         let near = bases::key(base, number);
-        let is_near = facts.is_near_slot || self.got.get(near, got::Kind::Gdat).is_some();
+        let is_near = FULL && (facts.is_near_slot || self.got.get(near, got::Kind::Gdat).is_some());
         let key = if is_near { near } else { bases::key(0, number) };
         self.got.slot_for(key, addr).map_err(Cause::Got)
     }
@@ -211,14 +211,15 @@ impl Router<'_> {
     /// Whether the place reaches the value, however the two still move; those of one section move together.
     fn reaches(&self, reference: &Reference<'_>, value: Value) -> bool {
         let Reference { reloc, place, .. } = *reference;
-        let margin = if is_within(reference) && matches!(value, Value::Addr(_)) { 0 } else { self.margin };
+        let margin = if !FULL || is_within(reference) && matches!(value, Value::Addr(_)) { 0 } else { self.margin };
         reloc.reaches(place.plus(margin), value) && reloc.reaches(place.plus(-margin), value)
     }
 }
 
 /// Whether a call goes through a slot of the GOT, so that it can be re-pointed: one to a symbol that no object defines.
 pub(super) fn through_slot(is_call: bool, target: &Target, addend: i64, policy: Policy) -> bool {
-    is_call && target.state == State::External && addend == 0 && policy.veneers && policy.scratch
+    let allows = policy.allows(Remedy::Veneer) && policy.scratches();
+    is_call && target.state == State::External && addend == 0 && allows
 }
 
 /// Whether the target is in the section of the place.

@@ -1,6 +1,6 @@
 //! The pass before there are addresses.
 
-use super::error::{Cause, Fatal};
+use super::error::{Cause, Fatal, Lent};
 use super::kinds::{Direct, direct, facts, reach, slots as slots_of};
 use super::layout::Layout;
 use super::object::{BATCH, Cursor, Object, Origin, Relocation};
@@ -62,7 +62,7 @@ pub(super) fn scan<'data, O: Object<'data>>(
         for index in 0..input.object.section_count() {
             let Some(table) = Table::new(input, first, index, layout) else { continue };
             let end = next.checked_add(table.count).ok_or(Fatal::TooBig)?;
-            let records = fixups.get_mut(next..end).ok_or(Fatal::Table(&"fixups"))?;
+            let records = fixups.get_mut(next..end).ok_or(Fatal::Table(Lent::Fixups))?;
             let (count, wants_island) = scan.table(&table, records, layout, inputs, report, &mut batch);
             let run = (u32::try_from(next), u32::try_from(count));
             let (Ok(run_first), Ok(count)) = run else { return Err(Fatal::TooBig) };
@@ -263,17 +263,18 @@ impl Scan<'_, '_> {
         inputs: &[Input<'data, O>],
         report: &mut Report<'_>,
     ) -> bool {
-        let wants = site.reference(self.symbols, layout).and_then(|reference| Ok(self.wants(&reference, layout)?));
-        match wants {
-            Ok(wants) => return self.count(&wants),
-            Err(Some(cause)) => {
-                let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
-                let again = |own: &mut Target| cause == Cause::Undefined && own.report();
-                if !self.symbols.get_mut(own).is_some_and(again) {
-                    site.report(cause, inputs, self.symbols, report);
-                }
-            }
-            Err(None) => {}
+        let cause = match site.reference(self.symbols, layout) {
+            Ok(reference) => match self.wants(&reference, layout) {
+                Ok(wants) => return self.count(&wants),
+                Err(cause) => cause,
+            },
+            Err(Some(cause)) => cause,
+            Err(None) => return false,
+        };
+        let own = site.table.first.symbol.wrapping_add(site.relocation.symbol);
+        let again = |own: &mut Target| matches!(cause, Cause::Undefined) && own.report();
+        if !self.symbols.get_mut(own).is_some_and(again) {
+            site.report(cause, inputs, self.symbols, report);
         }
         false
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::Input;
-use super::error::Fatal;
+use super::error::{Fatal, Lent};
 use super::layout::Layout;
 use super::object::{Kind, Object, ObjectError, Section};
 use super::parts::FULL;
@@ -33,7 +33,7 @@ impl<'t, 'data> Sequence<'t, 'data> {
 
     /// Takes down that the input section numbered `section` has `order`.
     fn push(&mut self, order: &'data str, section: u32) -> Result<(), Fatal> {
-        *self.table.get_mut(self.len).ok_or(Fatal::Table(&"ordered"))? = Ordered { order, section };
+        *self.table.get_mut(self.len).ok_or(Fatal::Table(Lent::Ordered))? = Ordered { order, section };
         self.len += 1;
         Ok(())
     }
@@ -56,7 +56,7 @@ impl<'t, 'data> Sequence<'t, 'data> {
 impl<'data> Layout<'_, 'data> {
     /// Has the input section numbered `section` appended to the output section numbered `output` when it is its turn.
     pub(super) fn put_off(&mut self, section: usize, output: u32, order: &'data str) -> Result<(), Fatal> {
-        let placed = self.placed.get_mut(section).ok_or(Fatal::Table(&"sections"))?;
+        let placed = self.placed.get_mut(section).ok_or(Fatal::Table(Lent::Sections))?;
         (placed.output, placed.is_ordered) = (output, true);
         self.sequence.push(order, section as u32)
     }

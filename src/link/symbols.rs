@@ -3,7 +3,7 @@
 //! A name that several objects know means its strong definition, else its first weak one; else what the linker makes
 //! under that name; else what the resolver says; else, where every mention is weak, nothing.
 
-use super::error::{Cause, Failure, Fatal};
+use super::error::{Cause, Failure, Fatal, Lent};
 use super::layout::Layout;
 use super::made::{Made, made};
 use super::names::{Hash, Names};
@@ -52,7 +52,7 @@ impl<'t> Symbols<'t> {
                 symbols.read_some(inputs, object, first, some, layout, report)?;
             }
         }
-        symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(&"symbols"))?;
+        symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(Lent::Symbols))?;
         Ok(symbols)
     }
 
@@ -72,7 +72,7 @@ impl<'t> Symbols<'t> {
         let mut globals = [(NONE, "", Hash::default()); TOGETHER];
         for (global, index) in globals.iter_mut().zip(indices) {
             let number = u32::try_from(first.symbol + index).map_err(|_| Fatal::TooBig)?;
-            let target = self.targets.get_mut(number as usize).ok_or(Fatal::Table(&"symbols"))?;
+            let target = self.targets.get_mut(number as usize).ok_or(Fatal::Table(Lent::Symbols))?;
             *target = Target { definer: number, object: object as u32, index: index as u32, ..Target::EMPTY };
             match input.object.linked_symbol(index) {
                 Ok(symbol) if let Some(part) = parts::omitted_symbol(&symbol) => {
@@ -108,7 +108,7 @@ impl<'t> Symbols<'t> {
     ) -> Result<(), Fatal> {
         let targets = &mut *self.targets;
         let is = |other| is_named(inputs, targets, other, name);
-        let leader = self.names.enter_hashed(hash, number, is).ok_or(Fatal::Table(&"names"))?;
+        let leader = self.names.enter_hashed(hash, number, is).ok_or(Fatal::Table(Lent::Names))?;
         if leader == number {
             return Ok(());
         }

@@ -158,7 +158,7 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
             State::Undefined => return Err(Some(Cause::Undefined)),
             State::Defined if layout.section(target.section).is_none() => return Err(Some(Cause::NotLoaded)),
             State::NotLoaded => return Err(Some(Cause::NotLoaded)),
-            State::LeftOut if !is_unwind(self.table.section()) => return Err(Some(Cause::LeftOut)),
+            State::LeftOut if FULL && !is_unwind(self.table.section()) => return Err(Some(Cause::LeftOut)),
             _ => {}
         }
         let is_thread_local = FULL
@@ -169,19 +169,18 @@ impl<'data, O: Object<'data>> Site<'_, '_, 'data, O> {
                 State::Null | State::LeftOut => Access::of(reloc).is_some(),
                 _ => false,
             };
-        let access = Access::of(reloc).filter(|_| FULL && !is_measured);
-        match (access, is_thread_local) {
+        match (Access::of(reloc).filter(|_| !is_measured), is_thread_local) {
             (Some(_), false) => return Err(Some(Cause::NotThreadLocal(reloc))),
             (None, true) => return Err(Some(Cause::ThreadLocal(reloc))),
             _ => {}
         }
         // The frame of a function that was left out has a start of zero, which unwinders pass over.
-        let addend = if target.state == State::LeftOut { 0 } else { addend };
+        let addend = if FULL && target.state == State::LeftOut { 0 } else { addend };
         let addr = if target.state == State::GotBase { got } else { target.addr };
         let addr = if FULL { self.measured(addr, place, target, symbols, layout)? } else { addr };
         // ADRP without a check is checked here all the same: a plan has no use for a page that is not the target's.
         let reloc = if reloc == Reloc::ADR_PREL_PG_HI21_NC { Reloc::ADR_PREL_PG_HI21 } else { reloc };
-        let target_moved = layout.moved(target.section);
+        let target_moved = if FULL { layout.moved(target.section) } else { 0 };
         Ok(Reference {
             reloc,
             facts: facts(reloc),

@@ -30,9 +30,8 @@ pub(super) enum Fits {
     Both,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    pub(super) code: u16,
     pub(super) takes: Class,
     pub(super) x: X,
     pub(super) site: Site,
@@ -44,6 +43,15 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Whether nothing tells it from `other`.
+    pub(super) const fn is(&self, other: &Self) -> bool {
+        const fn columns(row: &Row) -> [u8; 8] {
+            let &Row { takes, x, site, hi, lo, fits, width, align } = row;
+            [takes as u8, x as u8, site as u8, hi, lo, fits as u8, width, align]
+        }
+        u64::from_le_bytes(columns(self)) == u64::from_le_bytes(columns(other))
+    }
+
     /// `X` before masking, modulo 2^64 and read as signed.
     pub(super) const fn x(&self, place: Addr, value: Value) -> i64 {
         let value = Addr::new(value.bits());

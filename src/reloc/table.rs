@@ -42,7 +42,7 @@ macro_rules! table {
                     0..=LAST_OF_TLS if QUICK => KNOWN[code as usize],
                     FIRST..=LAST => KNOWN_PLAIN[(code - FIRST) as usize],
                     FIRST_OF_TLS..=LAST_OF_TLS => KNOWN_OF_TLS[(code - FIRST_OF_TLS) as usize],
-                    0x8110..=0x811d => Self::from_elf(code - 0x8110 + Self::AUTH_MOVW_GOTOFF_G0.code()),
+                    0x8110..=0x811d => Self::from_elf(code - 0x8110 + const { Self::AUTH_MOVW_GOTOFF_G0.code() }),
                     0 => Some(Self::NONE),
                     1029 => Some(Self::TLS_DTPREL),
                     _ => None,
@@ -66,16 +66,31 @@ macro_rules! table {
                 }
             }
 
+            /// The ELF64 code, as in `r_info` (AAELF64 5.7).
+            pub const fn code(self) -> u32 {
+                let index = self as usize;
+                if index < CODES.len() { CODES[index] as u32 } else { 0 }
+            }
+
+            #[cfg_attr(not(feature = "fast"), inline(never))]
             pub(super) const fn row(self) -> &'static Row {
                 let index = self as usize;
                 // Discriminants count from 0 in the same order; the first serves for what there is not.
-                if index < ROWS.len() { &ROWS[index] } else { &ROWS[0] }
+                if QUICK {
+                    return if index < ROWS.len() { &ROWS[index] } else { &ROWS[0] };
+                }
+                let index = if index < INDICES.len() { INDICES[index] as usize } else { 0 };
+                if index < DISTINCT.len() { &DISTINCT[index] } else { &DISTINCT[0] }
             }
         }
 
+        /// The codes of all, in the order of [`Reloc::ALL`]: apart from the rows, so that who asks for none has none.
+        static CODES: [u16; Reloc::ALL.len()] = [$($code,)*];
+
         /// The rows of all, in the order of [`Reloc::ALL`].
-        static ROWS: [Row; Reloc::ALL.len()] = [$(Row {
-            code: $code,
+        static ROWS: [Row; Reloc::ALL.len()] = ROWS_OF_ALL;
+
+        const ROWS_OF_ALL: [Row; Reloc::ALL.len()] = [$(Row {
             takes: Class::$takes,
             x: X::$x,
             site: Site::$site,
@@ -87,6 +102,29 @@ macro_rules! table {
         },)*];
     };
 }
+
+/// Those that differ, how many these are, and which of them each relocation has: many have the same.
+const SHORT: ([Row; Reloc::ALL.len()], usize, [u8; Reloc::ALL.len()]) = {
+    let (mut distinct, mut len, mut indices) = (ROWS_OF_ALL, 0, [0; Reloc::ALL.len()]);
+    let mut at = 0;
+    while at < indices.len() {
+        let mut index = 0;
+        while index < len && !distinct[index].is(&ROWS_OF_ALL[at]) {
+            index += 1;
+        }
+        if index == len {
+            distinct[len] = ROWS_OF_ALL[at];
+            len += 1;
+        }
+        indices[at] = index as u8;
+        at += 1;
+    }
+    (distinct, len, indices)
+};
+
+// In place of `ROWS`, where that is too long for the flash.
+static DISTINCT: [Row; SHORT.1] = *SHORT.0.first_chunk().unwrap();
+static INDICES: [u8; Reloc::ALL.len()] = SHORT.2;
 
 /// Whether there is a table of all codes up to the last but a few, for which not every flash has the room.
 const QUICK: bool = cfg!(feature = "fast");

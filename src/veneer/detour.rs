@@ -9,7 +9,7 @@
 //! The instruction is replaced alone, whatever stands beside it or branches to it: no pair is looked for, and a lo12 after it
 //! stays as it is.
 
-use super::step::{Step, Steps};
+use super::step::Steps;
 use crate::addr::Addr;
 use crate::insn::layout::{Literal, PcRel};
 use crate::insn::{Reg, b, ldr, ldr_w, ldrsw};
@@ -112,11 +112,11 @@ impl Detour {
         steps.push_moves(register, address);
         match load {
             Load::None => {}
-            Load::X => steps.push(Step::whole(ldr(register, register))),
-            Load::W => steps.push(Step::whole(ldr_w(register, register))),
-            Load::Sw => steps.push(Step::whole(ldrsw(register, register))),
+            Load::X => steps.whole(ldr(register, register)),
+            Load::W => steps.whole(ldr_w(register, register)),
+            Load::Sw => steps.whole(ldrsw(register, register)),
         }
-        steps.push(Step::patched(b(), Reloc::JUMP26, Value::Addr(place.plus(4))));
+        steps.patched(b(), Reloc::JUMP26, Value::Addr(place.plus(4)));
         steps
     }
 

@@ -192,6 +192,16 @@ impl<T: AsRef<[Cell]>> Island<T> {
     ///
     /// The section does not hold all of them; those before are written.
     pub fn write(&self, section: &mut Section<'_>) -> Result<(), PatchError> {
+        self.write_steps(section, Occupant::steps)
+    }
+
+    /// The same with the steps that `steps_of` gives an occupant.
+    #[inline(always)]
+    pub(super) fn write_steps(
+        &self,
+        section: &mut Section<'_>,
+        steps_of: fn(Occupant) -> Steps,
+    ) -> Result<(), PatchError> {
         const PADDING: Step = Step::whole(UDF);
         for unit in 0..self.cells.end() {
             let (first, skipped) = match self.cells.get(unit).map(Cell::state) {
@@ -199,13 +209,13 @@ impl<T: AsRef<[Cell]>> Island<T> {
                 Some(State::Second) => (Some(unit & !1), WORDS),
                 _ => (None, 0),
             };
-            let steps = first.and_then(|first| self.occupant(first)).map_or(Steps::new(), Occupant::steps);
+            let steps = first.and_then(|first| self.occupant(first)).map_or(Steps::new(), steps_of);
             let place = section.offset_of(cell(self.base, unit));
             for index in 0..WORDS {
                 let step = steps.get().get(skipped + index).copied().unwrap_or(PADDING);
                 let offset = place.saturating_add(index * 4);
                 section.write_word(offset, step.insn)?;
-                if let Some((reloc, value)) = step.fixup {
+                if let Some((reloc, value)) = step.fixup() {
                     section.patch(offset, reloc, value)?;
                 }
             }

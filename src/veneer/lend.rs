@@ -1,7 +1,9 @@
 //! What a linker wants of islands beyond what others do: to count first, and to have several over one table of cells.
 
+use super::step::Steps;
 use super::{Callee, Cell, Detour, Island, Occupant, Veneer};
 use crate::addr::Addr;
+use crate::patch::{PatchError, Section};
 use crate::reloc::Reloc;
 use crate::slots::{Lists, Slots, State};
 
@@ -25,6 +27,13 @@ impl<'c> Island<&'c [Cell]> {
             State::First => self.occupant(unit),
             _ => None,
         })
+    }
+}
+
+impl<T: AsRef<[Cell]>> Island<T> {
+    /// Does what [`write`](Self::write) does for an island of veneers, which is all that a small linker makes.
+    pub(crate) fn write_veneers(&self, section: &mut Section<'_>) -> Result<(), PatchError> {
+        self.write_steps(section, |occupant| occupant.veneer().map_or(Steps::new(), Veneer::steps))
     }
 }
 

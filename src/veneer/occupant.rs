@@ -1,6 +1,6 @@
 //! What takes cells of an island, and what for.
 
-use super::step::{Step, Steps};
+use super::step::Steps;
 use super::{Callee, Detour, Veneer, VeneerError};
 use crate::addr::Addr;
 use crate::insn::{BTI_C, b};
@@ -129,6 +129,8 @@ impl Occupant {
         if let Self::Veneer(veneer) = self { Some(veneer) } else { None }
     }
 
+    // Known to be a veneer, as in a small linker, it is no more than that.
+    #[inline(always)]
     pub(super) fn steps(self) -> Steps {
         let mut steps = Steps::new();
         let to = match self {
@@ -136,11 +138,11 @@ impl Occupant {
             Self::Detour { detour, .. } => return detour.steps(),
             Self::Hop { target, .. } => target,
             Self::Pad { callee, .. } => {
-                steps.push(Step::whole(BTI_C));
+                steps.whole(BTI_C);
                 callee
             }
         };
-        steps.push(Step::patched(b(), Reloc::JUMP26, Value::Addr(to)));
+        steps.patched(b(), Reloc::JUMP26, Value::Addr(to));
         steps
     }
 
@@ -155,7 +157,7 @@ impl Occupant {
         }
         let mut place = self.addr();
         for step in self.steps().get() {
-            if let Some((Reloc::JUMP26, Value::Addr(to))) = step.fixup {
+            if let Some((Reloc::JUMP26, Value::Addr(to))) = step.fixup() {
                 check(place, to)?;
             }
             place = place.plus(4);

@@ -4,22 +4,23 @@ use crate::addr::Addr;
 use crate::insn::{Hw, Reg, movk, movz};
 use crate::reloc::{Reloc, Value};
 
-/// An instruction and the relocation that fills in its immediate.
+/// An instruction and the relocation that fills in its immediate, `NONE` for one that is complete.
 #[derive(Clone, Copy)]
 pub(super) struct Step {
     pub(super) insn: u32,
-    pub(super) fixup: Option<(Reloc, Value)>,
+    reloc: Reloc,
+    value: Value,
 }
 
 impl Step {
     /// An instruction that is complete.
     pub(super) const fn whole(insn: u32) -> Self {
-        Self { insn, fixup: None }
+        Self { insn, reloc: Reloc::NONE, value: Value::Offset(0) }
     }
 
-    /// An instruction whose immediate is made of `value`.
-    pub(super) const fn patched(insn: u32, reloc: Reloc, value: Value) -> Self {
-        Self { insn, fixup: Some((reloc, value)) }
+    /// The relocation, where there is one, and what it is given.
+    pub(super) fn fixup(self) -> Option<(Reloc, Value)> {
+        (self.reloc != Reloc::NONE).then_some((self.reloc, self.value))
     }
 }
 
@@ -35,10 +36,16 @@ impl Steps {
         Self { steps: [Step::whole(0); 6], len: 0 }
     }
 
-    /// Adds an instruction; there are six at the most.
-    pub(super) fn push(&mut self, step: Step) {
+    /// Adds an instruction that is complete.
+    pub(super) fn whole(&mut self, insn: u32) {
+        self.patched(insn, Reloc::NONE, Value::Offset(0));
+    }
+
+    /// Adds an instruction whose immediate is made of `value`; there are six at the most.
+    #[cfg_attr(not(feature = "fast"), inline(never))]
+    pub(super) fn patched(&mut self, insn: u32, reloc: Reloc, value: Value) {
         if let Some(free) = self.steps.get_mut(self.len) {
-            *free = step;
+            *free = Step { insn, reloc, value };
             self.len += 1;
         }
     }
@@ -62,7 +69,7 @@ impl Steps {
             }
             let (insn, reloc) = if is_first { (movz(rd, hw), first) } else { (movk(rd, hw), later) };
             is_first = false;
-            self.push(Step::patched(insn, reloc, Value::Addr(addr)));
+            self.patched(insn, reloc, Value::Addr(addr));
         }
     }
 

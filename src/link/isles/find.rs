@@ -2,7 +2,7 @@
 
 use super::{Isle, Isles, Pass};
 use crate::arena::Prot;
-use crate::link::error::Fatal;
+use crate::link::error::{Fatal, Lent};
 use crate::link::layout::{Layout, PLT};
 use crate::link::parts::FULL;
 use crate::link::tables::{NONE, Output, Placed};
@@ -111,7 +111,7 @@ impl<'t> Isles<'t> {
     }
 
     fn push(&mut self, output: u32) -> Result<(), Fatal> {
-        let isle = self.table.get_mut(self.len).ok_or(Fatal::Table(&"islands"))?;
+        let isle = self.table.get_mut(self.len).ok_or(Fatal::Table(Lent::Islands))?;
         *isle = Isle { output, cells: 1, next: NONE, ..Isle::default() };
         self.len += 1;
         Ok(())
