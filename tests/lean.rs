@@ -290,6 +290,33 @@ mod refused {
     }
 
     #[test]
+    fn names() {
+        for (name, part) in [("main@@V2", "names with versions"), ("größe", "names that are not ASCII")] {
+            let mut named = made();
+            named.symbol(name, SymbolSection::Section(named.text), SymbolFlags::None);
+            refuses_object(part, &named);
+        }
+    }
+
+    #[test]
+    fn sections_beyond_sixteen_bits() {
+        let part = "sections that 16 bits cannot number";
+        let mut bytes = made().bytes();
+        bytes[60..62].fill(0);
+        refuses(part, &bytes, &Options::default());
+        // The last symbol's section.
+        let mut bytes = made().bytes();
+        let headers = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+        let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+        let kind = |bytes: &[u8], index: usize| bytes[headers + 64 * index + 4];
+        let symtab = (0..).find(|&index| u32::from(kind(&bytes, index)) == elf::SHT_SYMTAB.0).unwrap();
+        let header = headers + 64 * symtab;
+        let end = word(&bytes, header + 24) + word(&bytes, header + 32);
+        bytes[end - 18..end - 16].fill(0xff);
+        refuses(part, &bytes, &Options::default());
+    }
+
+    #[test]
     fn islands_and_detours() {
         for reloc in [Reloc::CONDBR19, Reloc::TSTBR14] {
             refuses_object("several islands of veneers", &made().relocation(reloc));
@@ -321,6 +348,9 @@ mod refused {
         refuses("sections that run where they lie", &Options { in_place: Some(0), ..Options::default() });
         let policy = Policy { landing_pads: true, ..Policy::default() };
         refuses("landing pads for veneers", &Options { policy, ..Options::default() });
+        for policy in [Policy { veneers: false, ..Policy::ALL }, Policy { scratch: false, ..Policy::ALL }] {
+            refuses("calls without veneers, or without x16", &Options { policy, ..Options::default() });
+        }
         let policy = Policy { execute_only: true, ..Policy::default() };
         refuses("text that is not to be read", &Options { policy, ..Options::default() });
         for tags in [Tags::Strip, Tags::Refuse] {
