@@ -46,6 +46,7 @@ pub(super) fn call(record: &Fixup) -> Option<u32> {
 /// The veneers that calls through slots were given last, by the numbers of the symbols: most calls are of few.
 pub(super) struct Calls([(u32, Addr); CALLS]);
 
+/// A power of two.
 const CALLS: usize = if QUICK { 128 } else { 1 };
 
 impl Calls {
@@ -54,14 +55,14 @@ impl Calls {
     }
 
     pub(super) fn note(&mut self, number: u32, veneer: Addr) {
-        if let Some(call) = self.0.get_mut(number as usize % CALLS) {
+        if let Some(call) = self.0.get_mut(number as usize & (CALLS - 1)) {
             *call = (number, veneer);
         }
     }
 
     #[inline(always)]
     pub(super) fn get(&self, number: u32) -> Option<Addr> {
-        self.0.get(number as usize % CALLS).filter(|call| call.0 == number).map(|call| call.1)
+        self.0.get(number as usize & (CALLS - 1)).filter(|call| call.0 == number).map(|call| call.1)
     }
 }
 
