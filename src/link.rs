@@ -164,18 +164,25 @@ impl Report<'_> {
         (self.sink)(&failure);
     }
 
+    /// Reports `cause`, of the symbol of `object` that is called `symbol`.
+    #[cold]
+    #[inline(never)]
+    fn of_symbol(&mut self, object: &str, symbol: &str, cause: Cause<'_>) {
+        self.failure(Failure { symbol, ..Failure::of(object, cause) });
+    }
+
     /// Reports what is wrong with the file of `object`.
     #[cold]
     #[inline(never)]
     fn object(&mut self, object: &str, error: ObjectError) {
-        self.failure(Failure::of(object, Cause::Object(error)));
+        self.of_symbol(object, "", Cause::Object(error));
     }
 
     /// Reports what no one object is at fault for.
     #[cold]
     #[inline(never)]
     fn whole(&mut self, cause: Cause<'_>) {
-        self.failure(Failure::of("", cause));
+        self.of_symbol("", "", cause);
     }
 
     /// The same, and stops.

@@ -243,12 +243,7 @@ impl From<Omitted> for Cause<'_> {
 impl<'a> Failure<'a> {
     /// `cause`, of the whole of `object`.
     pub(super) const fn of(object: &'a str, cause: Cause<'a>) -> Self {
-        Self::of_symbol(object, "", cause)
-    }
-
-    /// `cause`, of the symbol of `object` that is called `symbol`.
-    pub(super) const fn of_symbol(object: &'a str, symbol: &'a str, cause: Cause<'a>) -> Self {
-        Self { object, place: None, relocation: "", symbol, cause }
+        Self { object, place: None, relocation: "", symbol: "", cause }
     }
 }
 

@@ -12,7 +12,7 @@
 //! stays zero, and nothing is called. The ABI has no word for that; a weak reference to nothing is zero elsewhere.
 
 use super::bases;
-use super::error::{Cause, Failure};
+use super::error::Cause;
 use super::isles::Wanted;
 use super::layout::Layout;
 use super::object::{Definition, Object};
@@ -75,7 +75,7 @@ pub(super) fn count<'data, O: Object<'data>>(
         };
         let object = inputs.get(target.object as usize).map_or("", |input| input.name);
         let symbol = target_name(inputs, symbols.targets(), number as u32);
-        report.failure(Failure::of_symbol(object, symbol, cause));
+        report.of_symbol(object, symbol, cause);
     }
     counts
 }
@@ -113,7 +113,7 @@ pub(super) fn make<'data, O: Object<'data>>(
                     let object = inputs.get(target.object as usize).map_or("", |input| input.name);
                     target.state = State::Unreadable;
                     let symbol = target_name(inputs, symbols.targets(), number as u32);
-                    report.failure(Failure::of_symbol(object, symbol, cause));
+                    report.of_symbol(object, symbol, cause);
                 }
             }
         }

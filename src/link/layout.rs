@@ -1,6 +1,6 @@
 //! Which output section each input section goes to, and what is known of those.
 
-use super::error::{Cause, Failure, Fatal, Lent};
+use super::error::{Cause, Fatal, Lent};
 use super::groups::Groups;
 use super::isles::WANTED;
 use super::names::Names;
@@ -148,7 +148,7 @@ impl<'t, 'data> Layout<'t, 'data> {
                             None => Ok(()),
                             Some(kept) => {
                                 if kept != alike {
-                                    report.failure(Failure::of_symbol(input.name, key, Cause::Unlike));
+                                    report.of_symbol(input.name, key, Cause::Unlike);
                                 }
                                 self.leave_out(&input.object, first, index, count)
                             }

@@ -45,10 +45,9 @@ pub(super) fn made<'n>(name: &'n str, exists: &dyn Fn(&str) -> bool) -> Option<M
     if let Some((_, made)) = NAMED.iter().chain(of_full).find(|(other, _)| *other == name) {
         return Some(*made);
     }
-    if let Some(section) = name.strip_prefix("__start_").filter(|section| exists(section)) {
-        return Some(Made::Start(section));
-    }
-    name.strip_prefix("__stop_").filter(|section| exists(section)).map(Made::Stop)
+    let start = name.strip_prefix("__start_");
+    let section = start.or_else(|| name.strip_prefix("__stop_")).filter(|section| exists(section))?;
+    Some(if start.is_some() { Made::Start(section) } else { Made::Stop(section) })
 }
 
 /// Those of one name.

@@ -197,7 +197,7 @@ impl Found {
             let is_inside = match definition {
                 // Of a group that another object has, a symbol may mean anything.
                 Definition::Section { index, offset } if !(is_global && has_groups) => {
-                    if last.0 != index {
+                    if !FULL || last.0 != index {
                         last = (index, text(object, index));
                     }
                     last.1.is_some_and(|size| offset <= size)

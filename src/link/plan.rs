@@ -329,7 +329,7 @@ fn one_endian<'data, O: Object<'data>>(inputs: &[Input<'data, O>], report: &mut 
     let Some(first) = inputs.first() else { return Endian::default() };
     let endian = first.object.endian();
     for input in inputs.iter().filter(|input| input.object.endian() != endian) {
-        report.failure(Failure::of(input.name, Cause::Endian(input.object.endian(), first.name)));
+        report.of_symbol(input.name, "", Cause::Endian(input.object.endian(), first.name));
     }
     endian
 }
@@ -345,21 +345,21 @@ fn check_one<'data, O: Object<'data>>(
     let refuse = |value, reason| Cause::Patch(PatchError { reloc, place, value, reason });
     let raw = site.raw().ok_or(refuse(None, Reason::OutOfBounds))?;
     let routed = router.route(reference, raw, begins);
-    match routed {
-        Ok(Action::Patch(value)) => {
-            reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
-        }
-        Ok(Action::Lead(to, _)) => {
-            let value = Value::Addr(to);
-            reloc.apply(raw, place, value).map_err(|reason| refuse(Some(value), reason))?;
-        }
+    let value = match routed {
+        Ok(Action::Patch(value)) => Some(value),
+        Ok(Action::Lead(to, _)) => Some(Value::Addr(to)),
         // Of an instruction that the relocation may not change, nothing else is said.
-        Ok(Action::Replace(_) | Action::Adr(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => {
-            reloc.read(raw, place).map_err(|reason| refuse(None, reason))?;
-        }
-        Err(_) => {}
+        Ok(Action::Replace(_) | Action::Adr(_) | Action::Detour(_)) | Err(Cause::Stranded(..)) => None,
+        Err(_) => return routed,
+    };
+    let checked = match value {
+        Some(value) => reloc.apply(raw, place, value).err(),
+        None => reloc.read(raw, place).err(),
+    };
+    match checked {
+        Some(reason) => Err(refuse(value, reason)),
+        None => routed,
     }
-    routed
 }
 
 /// The first instruction of the function of the link that `reference` calls.

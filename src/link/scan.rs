@@ -371,7 +371,9 @@ impl Scan<'_, '_> {
             }
             Way::Spare { cells, is_hop, reach } => {
                 counts.spare += cells;
-                counts.within = counts.within.min(reach.min.unsigned_abs());
+                if FULL {
+                    counts.within = counts.within.min(reach.min.unsigned_abs());
+                }
                 is_hop
             }
         }

@@ -3,7 +3,7 @@
 //! A name that several objects know means its strong definition, else its first weak one; else what the linker makes
 //! under that name; else what the resolver says; else, where every mention is weak, nothing.
 
-use super::error::{Cause, Failure, Fatal, Lent};
+use super::error::{Cause, Fatal, Lent};
 use super::layout::Layout;
 use super::made::{Made, made};
 use super::names::{Hash, Names};
@@ -116,13 +116,14 @@ impl<'t> Symbols<'t> {
         let (Some(&old), Some(&new)) = (targets.get(before as usize), targets.get(number as usize)) else {
             return Ok(());
         };
-        if rank(&old) == STRONG && rank(&new) == STRONG {
+        let (old_rank, new_rank) = (rank(&old), rank(&new));
+        if old_rank == STRONG && new_rank == STRONG {
             let (object, first) = (input_name(inputs, &new), input_name(inputs, &old));
-            report.failure(Failure::of_symbol(object, name, Cause::Duplicate(first)));
+            report.of_symbol(object, name, Cause::Duplicate(first));
         }
         // Until it has its place, the address of a common symbol is its size: the largest is meant.
-        let larger = rank(&new) == COMMON && rank(&old) == COMMON && new.addr > old.addr;
-        let winner = if rank(&new) > rank(&old) || larger { number } else { before };
+        let is_larger = new_rank == COMMON && old_rank == COMMON && new.addr > old.addr;
+        let winner = if new_rank > old_rank || is_larger { number } else { before };
         if let Some(winner) = targets.get_mut(winner as usize) {
             winner.flags.set_hidden(old.flags.hidden() || new.flags.hidden());
             winner.align = old.align.max(new.align);
