@@ -7,9 +7,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 target=aarch64-unknown-none
 target_dir=${CARGO_TARGET_DIR:-../target}/cross
 
+# What a small program is built with besides `opt-level = "z"`, one codegen unit, fat LTO and no unwinding (`Cargo.toml`): the tiny
+# code model (AAPCS64: a program of less than 1 MiB), in which an address takes one instruction instead of two; and inlining of
+# what is a little longer than LLVM inlines at "z", where its threshold is 5. Any program may be built so.
+flags="-Ccode-model=tiny -Cllvm-args=-inline-threshold=40"
+
 # Prints the bytes of a program that has these features.
 size() {
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER=ld.lld-19 cross cargo build --quiet --release \
+    RUSTFLAGS="$flags" RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER=ld.lld-19 cross cargo build --quiet --release \
         --target-dir "$target_dir" -Zbuild-std=core,compiler_builtins --target "$target" --features "$1"
     # It would not have been linked with a panic in it; no allocator is named either.
     ! llvm-nm-19 --demangle "$target_dir/$target/release/size" | grep -E 'panicking|__rust_(alloc|dealloc|realloc)' >&2

@@ -361,7 +361,7 @@ fn check_ident(bytes: &[u8]) -> Result<(), ObjectError> {
         Problem::unsupported("LLVM bitcode, not machine code")
     } else if !bytes.starts_with(&abi::ELFMAGIC) {
         Problem::malformed("not an ELF file")
-    } else if bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
+    } else if FULL && bytes.get(abi::EI_CLASS) == Some(&abi::ELFCLASS32) {
         Problem::unsupported("a 32-bit object (ELF32)")
     } else if !FULL && bytes.get(abi::EI_DATA) == Some(&abi::ELFDATA2MSB) {
         Omitted::BigEndian.into()

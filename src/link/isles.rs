@@ -130,7 +130,9 @@ impl Isles<'_> {
         for isle in self.table.iter_mut().take(self.len) {
             let output = layout.outputs().get(isle.output as usize).filter(|output| output.segment != NONE);
             isle.addr = output.map(|output| output.addr.plus(isle.offset.cast_signed()));
-            isle.counted = isle.counted.or(isle.addr);
+            if FULL {
+                isle.counted = isle.counted.or(isle.addr);
+            }
         }
     }
 

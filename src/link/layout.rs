@@ -71,7 +71,7 @@ impl<'t, 'data> Layout<'t, 'data> {
             in_place: None,
         };
         for (number, name) in [".got", ".plt", "COMMON", ".tdata", ".tbss"].into_iter().enumerate() {
-            let is_thread_local = matches!(number, TDATA | TBSS);
+            let is_thread_local = FULL && matches!(number, TDATA | TBSS);
             layout.push(Output {
                 name,
                 prot: if number == PLT { Prot::ReadExec } else { Prot::ReadWrite },
@@ -288,13 +288,13 @@ impl<'t, 'data> Layout<'t, 'data> {
     /// Whether the input section numbered `section` is loaded, and no part of the template.
     #[inline]
     pub(super) fn is_loaded(&self, section: u32) -> bool {
-        self.section(section).is_some_and(|(output, _)| !output.is_thread_local)
+        self.section(section).is_some_and(|(output, _)| !output.is_thread_local())
     }
 
     /// Whether the input section numbered `section` is part of the template.
     #[inline]
     pub(super) fn is_thread_local(&self, section: u32) -> bool {
-        self.section(section).is_some_and(|(output, _)| output.is_thread_local)
+        self.section(section).is_some_and(|(output, _)| output.is_thread_local())
     }
 
     /// The address of the output section of common symbols.

@@ -275,7 +275,7 @@ fn append(request: &mut Request, output: &mut Output<'_>) -> Result<(), Fatal> {
 fn order_of(number: u32, output: &Output<'_>) -> Step {
     match number as usize {
         PLT => order::VENEERS,
-        _ if output.zeros && !output.is_thread_local => order::ZEROS,
+        _ if output.zeros && !output.is_thread_local() => order::ZEROS,
         _ => output.step,
     }
 }

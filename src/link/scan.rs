@@ -198,12 +198,15 @@ impl Scan<'_, '_> {
         inputs: &[Input<'data, O>],
         report: &mut Report<'_>,
     ) -> bool {
-        if self.is_counted_call(site, record) {
+        if QUICK && self.is_counted_call(site, record) {
             return false;
         }
         let Some(link) = self.link(site) else {
             self.has_near |= FULL && facts(site.relocation.reloc).is_near_slot;
-            pending::leave(record);
+            // Else the check reads all of them again.
+            if QUICK {
+                pending::leave(record);
+            }
             return self.look(site, layout, inputs, report);
         };
         let left = match link.facts.is_slot {

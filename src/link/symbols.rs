@@ -166,6 +166,7 @@ impl<'t> Symbols<'t> {
                 _ => {}
             }
             let is_plain = match target.state {
+                _ if !QUICK => false,
                 State::Defined => !target.flags.indirect() && layout.is_loaded(target.section),
                 State::Common | State::Absolute | State::Made | State::External => true,
                 _ => false,

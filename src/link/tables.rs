@@ -316,7 +316,7 @@ impl Output<'_> {
 
     /// Whether it is `.tdata` or `.tbss`: what a thread's block begins as ([`Template`](super::Template)).
     pub fn is_thread_local(&self) -> bool {
-        self.is_thread_local
+        FULL && self.is_thread_local
     }
 
     /// Whether it is all zeros, which a file need not hold.
