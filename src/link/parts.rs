@@ -28,7 +28,8 @@ pub enum Omitted {
     Rel,
     /// Compressed relocations (`SHT_CREL`).
     Crel,
-    /// Thread-local storage.
+    /// Thread-local storage. What the linker makes for a start routine that provides it, such as `__tdata_start`, is the
+    /// resolver's to give.
     ThreadLocal,
     /// Indirect functions (`STT_GNU_IFUNC`), and places that functions initialise (`R_AARCH64_FUNCINIT64`).
     Indirect,
