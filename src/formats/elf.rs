@@ -222,7 +222,7 @@ impl<'data> Object<'data> for Elf<'data> {
         Ok(Section::new(name, self.kind_of(&header).map_err(refuse)?))
     }
 
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     fn kind(&self, index: usize) -> Result<Kind<'data>, ObjectError> {
         if !QUICK {
             return self.section(index).map(|section| section.kind);
@@ -251,7 +251,7 @@ impl<'data> Object<'data> for Elf<'data> {
         self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name())));
     }
 
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
         if !QUICK {
             return self.symbol(index).map(|symbol| (symbol.binding, symbol.definition));

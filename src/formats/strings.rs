@@ -86,7 +86,7 @@ fn are_ended(bytes: &[u8]) -> bool {
 }
 
 /// How many bytes come before the first that is zero; `None` where none is. Names are short, so that eight bytes at a time is enough.
-#[inline]
+#[cfg_attr(feature = "fast", inline)]
 fn length(bytes: &[u8]) -> Option<usize> {
     if !QUICK {
         return bytes.iter().position(|&byte| byte == 0);

@@ -286,13 +286,13 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Whether the input section numbered `section` is loaded, and no part of the template.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn is_loaded(&self, section: u32) -> bool {
         self.section(section).is_some_and(|(output, _)| !output.is_thread_local())
     }
 
     /// Whether the input section numbered `section` is part of the template.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn is_thread_local(&self, section: u32) -> bool {
         self.section(section).is_some_and(|(output, _)| output.is_thread_local())
     }
@@ -314,20 +314,20 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Where the input section numbered `section` lies; `None` where it is not loaded.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn section_addr(&self, section: u32) -> Option<Addr> {
         let (output, offset) = self.section(section)?;
         Some(output.addr.plus(offset.cast_signed()))
     }
 
     /// What is to be done for the section of relocations numbered `section`; `None` where it is no such, or changes nothing.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn run(&self, section: usize) -> Option<Run> {
         self.placed.get(section).map(|placed| placed.run).filter(|run| run.count > 0)
     }
 
     /// Tells the section of relocations numbered `section` what is to be done for them.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn note_run(&mut self, section: usize, run: Run) {
         if let Some(placed) = self.placed.get_mut(section) {
             placed.run = run;
@@ -363,7 +363,7 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Bytes by which the input section numbered `section` was moved since what the islands need was counted.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn moved(&self, section: u32) -> i64 {
         self.placed.get(section as usize).map_or(0, |placed| placed.moved)
     }
@@ -374,13 +374,13 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// Whether the input section numbered `section` is executable.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn is_text(&self, section: u32) -> bool {
         self.section(section).is_some_and(|(output, _)| output.prot == Prot::ReadExec)
     }
 
     /// The number of section `index` of the object whose sections start at `first`; `None` where it is left out.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn number_of(&self, first: &First, index: usize) -> Option<u32> {
         let number = first.section + index;
         let placed = self.placed.get(number)?;
@@ -388,21 +388,21 @@ impl<'t, 'data> Layout<'t, 'data> {
     }
 
     /// The number of the output section of an input section.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn output_of(&self, section: u32) -> Option<usize> {
         let output = self.placed.get(section as usize)?.output;
         (output < LEFT_OUT).then_some(output as usize)
     }
 
     /// The segment that an input section is in, and its address.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn segment_of(&self, section: u32) -> Option<(usize, Addr)> {
         let (output, _) = self.section(section)?;
         Some((output.segment()?, self.section_addr(section)?))
     }
 
     /// The output section of an input section, and the offset there.
-    #[inline]
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn section(&self, section: u32) -> Option<(&Output<'data>, u64)> {
         let placed = self.placed.get(section as usize)?;
         Some((self.outputs().get(placed.output as usize)?, placed.offset))
