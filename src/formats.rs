@@ -15,6 +15,7 @@ pub mod image;
 #[cfg(feature = "object")]
 pub mod macho;
 mod records;
+mod relocations;
 #[cfg(feature = "object")]
 pub mod select;
 mod strings;

@@ -42,6 +42,7 @@ mod tally;
 mod tls;
 mod view;
 mod walk;
+mod wants;
 
 pub use emitted::Emitted;
 pub use error::{Cause, CommitError, Failure, Refused};
