@@ -6,13 +6,14 @@ use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
 use aarch64_reloc::link::{
-    Alike, Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Object, ObjectError, Options,
+    Alike, Binding, Cause, CommitError, Content, Definition, Failure, Input, Kind, Needs, Object, ObjectError, Options,
     Origin, Part, Pin, Plan, Policy, Problem, Refused, Relocation, Request, Rungs, Section, Storage, Symbol, Tables,
     each, measure,
 };
 use aarch64_reloc::patch::{self, Endian};
 use aarch64_reloc::reloc::Reloc;
 use core::convert::Infallible;
+use std::cell::Cell;
 
 /// An object made up of what is added to it. The relocations of each section follow the sections.
 #[derive(Debug, Default)]
@@ -181,11 +182,16 @@ impl Image {
     }
 }
 
+thread_local! {
+    /// The tables of the link before.
+    static KEPT: Cell<Storage<'static>> = Cell::default();
+}
+
 /// Plans a link: the image, or every line that was reported, with its cause.
 fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, String)>> {
     let inputs: Vec<_> = NAMES.into_iter().zip(objects).map(|(name, object)| Input { name, object }).collect();
     let pins: Vec<_> = setup.pins.iter().map(|&(section, addr)| Pin { section, addr: Addr::new(addr) }).collect();
-    let mut storage = Storage::new(measure(&inputs, pins.len()));
+    let mut storage = KEPT.take().fit(measure(&inputs, pins.len()));
     let mut tables = storage.lend();
     (setup.shorten)(&mut tables);
     let mut resolve = |name: &str| setup.known.iter().find(|(known, _)| *known == name).map(|(_, at)| Addr::new(*at));
@@ -227,6 +233,7 @@ fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, Str
     let mut memory: Vec<_> =
         bytes.iter_mut().zip(&places).map(|(bytes, (addr, _))| patch::Section::new(bytes, *addr)).collect();
     plan.commit(&mut memory).unwrap();
+    KEPT.set(storage.fit(Needs::default()));
     let segments = places.iter().map(|(addr, _)| addr.get()).zip(bytes).collect();
     Ok(Image { segments, slots, veneers, rungs, symbols })
 }
@@ -602,6 +609,36 @@ mod commits {
         wanted[..4].copy_from_slice(&[0x80, 0x46, 0x82, 0xd2]);
         wanted[4..].fill(0xee);
         assert_eq!(long, wanted);
+    }
+
+    /// What is left in the tables of a link does not matter to the next, longer or shorter.
+    #[test]
+    fn a_link_in_the_tables_of_another_is_the_same() {
+        let calls = |count: usize| {
+            let mut object = Made::default();
+            let text = object.text(&vec![insn::bl(); count]);
+            for at in 0..count {
+                let symbol = object.wants(if at % 3 == 0 { "one" } else { "other" });
+                object.relocate(text, at as u64 * 4, Reloc::CALL26, symbol, 0);
+            }
+            vec![object]
+        };
+        let setup = Setup { known: &[("one", 1 << 40), ("other", TEXT + 0x1000)], ..Setup::default() };
+        let image_of = |count| {
+            let Image { segments, slots, veneers, rungs, .. } = link(calls(count), &setup).unwrap();
+            (segments, slots, veneers, rungs)
+        };
+        let alone = [90, 3, 200].map(|count| {
+            KEPT.take();
+            image_of(count)
+        });
+        assert_eq!([90, 3, 200].map(image_of), alone);
+        // All calls of one symbol lead to one veneer.
+        let image = link(calls(90), &setup).unwrap();
+        assert_eq!((image.slots, image.veneers, image.rungs.veneer), (2, 2, 90));
+        let targets: Vec<_> = (0..90).map(|at| image.target(TEXT + at * 4)).collect();
+        assert!(targets.iter().zip(0..).all(|(target, at)| *target == targets[if at % 3 == 0 { 0 } else { 1 }]));
+        assert_ne!(targets[0], targets[1]);
     }
 
     #[test]
