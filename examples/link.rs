@@ -27,6 +27,7 @@ use aarch64_reloc::patch::Endian;
 use options::Options;
 use start::Start;
 use std::error::Error;
+use std::ops::Range;
 use std::process::ExitCode;
 
 /// Where an image begins whose address nothing decides.
@@ -208,6 +209,14 @@ impl<'data> Object<'data> for AnyObject<'data> {
 
     fn symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         self.get().symbol(index)
+    }
+
+    fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        self.get().linked_symbol(index)
+    }
+
+    fn fetch_symbols(&self, indices: Range<usize>) {
+        self.get().fetch_symbols(indices);
     }
 
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {

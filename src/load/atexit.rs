@@ -7,6 +7,7 @@ use crate::link::{
 };
 use crate::patch::Endian;
 use crate::reloc::Reloc;
+use core::ops::Range;
 use std::vec::Vec;
 
 /// `inputs`, and the object that brings `atexit` if one of them wants it.
@@ -98,6 +99,19 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         Ok(Symbol { name, definition, binding: Binding::Weak, hidden: false, function: true, size: 0 })
     }
 
+    fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
+        match self {
+            Self::Given(object) => object.linked_symbol(index),
+            Self::Atexit(_) => self.symbol(index),
+        }
+    }
+
+    fn fetch_symbols(&self, indices: Range<usize>) {
+        if let Self::Given(object) = self {
+            object.fetch_symbols(indices);
+        }
+    }
+
     fn definition(&self, index: usize) -> Result<(Binding, Definition), ObjectError> {
         match self {
             Self::Given(object) => object.definition(index),
@@ -109,6 +123,13 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         match self {
             Self::Given(object) => object.is_named(index, name),
             Self::Atexit(_) => self.symbol(index).is_ok_and(|symbol| symbol.name == name),
+        }
+    }
+
+    fn for_each_kind(&self, section: usize, count: usize, mut visit: impl FnMut(Reloc, i64)) {
+        match self {
+            Self::Given(object) => object.for_each_kind(section, count, visit),
+            Self::Atexit(_) => RELOCATIONS.iter().for_each(|&(_, reloc, _)| visit(reloc, 0)),
         }
     }
 
