@@ -69,18 +69,19 @@
 //!
 //! # Memory
 //!
-//! Bytes of flash on AArch64, text and constants, by what is called; `no_std_check/size` measures and guards them (for a program without unwind tables):
+//! Bytes of flash on AArch64, text and constants, by what is called; `no_std_check/size` measures and guards them, and says how
+//! such a program is built (without unwind tables, in the tiny code model):
 //!
 //! | what | `opt-level = "z"` |
 //! |---|---:|
-//! | patching by [`Section`], with the whole table of relocations | 5 KiB |
-//! | that, with feature `fast` | 24 KiB |
+//! | patching by [`Section`], with the whole table of relocations | 4.3 KiB |
+//! | that, with feature `fast` | 23 KiB |
 //! | patching, GOT, islands and arena | 13 KiB |
-//! | linking of ELF objects (feature `link`) | 45 KiB |
-//! | installing besides | 47 KiB |
-//! | linking with all that there is (feature `full`), see [`Omitted`](crate::link::Omitted) | 71 KiB |
-//! | installing besides | 72 KiB |
-//! | all, and every error as text | 100 KiB |
+//! | linking of ELF objects (feature `link`) | 32 KiB |
+//! | installing besides | 34 KiB |
+//! | linking with all that there is (feature `full`), see [`Omitted`](crate::link::Omitted) | 69 KiB |
+//! | installing besides | 71 KiB |
+//! | all, and every error as text | 97 KiB |
 //!
 //! RAM: the tables, of [`Needs::bytes`](crate::link::Needs::bytes), which are free once the plan is dropped; the segments
 //! ([`Request::size`](crate::link::Request::size)), as many bytes as are used where the tables are exactly as long as needed; under
