@@ -214,8 +214,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
     }
 
     /// Takes down what the first of the relocations pending in `records` are given: the address of what they refer to, or its
-    /// slot. Answers how many; not the next, which does not fit that, or may have to be given
-    /// something else.
+    /// slot. Answers how many; not the next, which does not fit that, or may have to be given something else.
     #[inline(never)]
     fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>) -> usize {
         let Self { fixups, symbols, layout, router, summary, .. } = self;
