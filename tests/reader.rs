@@ -555,6 +555,7 @@ fn every_problem_of_the_reader_has_its_change() {
     let sources = [
         include_str!("../src/formats/elf.rs"),
         include_str!("../src/formats/file.rs"),
+        include_str!("../src/formats/relocations.rs"),
         include_str!("../src/formats/crel.rs"),
         include_str!("../src/formats/strings.rs"),
     ];

@@ -3,15 +3,16 @@
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 
-/// The literals in the code of `source` that are of problems: the first in what follows `Malformed`, `Unsupported` or
-/// `Unknown`, and all that have a space, which no name has.
+/// The literals in the code of `source` that are of problems: the first in what follows `Malformed`, `Unsupported`, the
+/// functions of these names, or `Unknown`, and all that have a space, which no name has.
 pub fn problems(source: &str) -> BTreeSet<String> {
     fn collect(tokens: TokenStream, of_problem: bool, texts: &mut BTreeSet<String>) {
         let mut before = String::new();
         for (index, token) in tokens.into_iter().enumerate() {
             match &token {
                 TokenTree::Group(group) => {
-                    let of_problem = ["Malformed", "Unsupported", "Unknown"].contains(&&*before);
+                    let of_problem =
+                        ["Malformed", "malformed", "Unsupported", "unsupported", "Unknown"].contains(&&*before);
                     collect(group.stream(), of_problem, texts);
                 }
                 TokenTree::Literal(literal) => {
