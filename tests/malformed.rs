@@ -1,5 +1,5 @@
 //! Objects whose headers lie: each is refused for what it is, and none costs more than its size.
-#![cfg(feature = "link")]
+#![cfg(all(feature = "link", feature = "full"))]
 
 #[allow(dead_code)]
 mod objects;

@@ -627,6 +627,7 @@ mod example {
 }
 
 #[test]
+#[cfg_attr(not(feature = "full"), ignore = "without feature `full` there are no texts")]
 fn what_is_no_image_is_refused_by_its_name() {
     let image = Spoilt::new("places-lld").bytes;
     let reached = RefCell::new(BTreeSet::new());
