@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 /// Has the line that `value` begins in brought into the cache. Nothing waits for it, and nothing else comes of it.
-#[cfg_attr(not(feature = "fast"), expect(unused_variables))]
+#[allow(unused_variables, reason = "other processors are told nothing")]
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
     // SAFETY: the address is a reference's; and a hint never faults (Intel SDM, "PREFETCHh").
