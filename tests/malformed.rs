@@ -1,5 +1,5 @@
 //! Objects whose headers lie: each is refused for what it is, and none costs more than its size.
-#![cfg(all(feature = "link", feature = "full"))]
+#![cfg(feature = "link")]
 
 #[allow(dead_code)]
 mod objects;
@@ -16,6 +16,11 @@ const TYPE: Field = 4..8;
 const OFFSET: Field = 24..32;
 const SIZE: Field = 32..40;
 const LINK: Field = 40..44;
+
+/// The text of a problem, in a build that has the texts.
+const fn told(text: &'static str) -> &'static str {
+    if cfg!(feature = "full") { text } else { "" }
+}
 
 /// The bytes of an object, to be changed.
 struct File(Vec<u8>);
@@ -79,7 +84,7 @@ fn sections_that_overlap_are_refused() {
     let (index, _) = file.find(abi::SHT_RELA);
     file.set(index, OFFSET, 0);
     file.set(index, SIZE, file.0.len() as u64 / 24 * 24);
-    assert_eq!(file.refused(), Part::File.error(Problem::Malformed("the sections overlap")));
+    assert_eq!(file.refused(), Part::File.error(Problem::Malformed(told("the sections overlap"))));
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn a_name_has_a_longest_length() {
             Ok(symbol) => assert!(fits && symbol.name.len() == len),
             Err(error) => {
                 assert!(!fits);
-                assert_eq!(error, Part::Symbol(last).error(Problem::Unsupported("a name of more than 16 KiB")));
+                assert_eq!(error, Part::Symbol(last).error(Problem::Unsupported(told("a name of more than 16 KiB"))));
             }
         }
     }
@@ -122,12 +127,14 @@ fn the_extension_of_another_table_is_not_taken() {
         let symbol = Elf::parse(&file.0).unwrap().symbol(last);
         let found =
             symbol.is_ok_and(|symbol| matches!(symbol.definition, Definition::Section { index, .. } if index == text));
-        assert_eq!(found, taken);
+        // In a small build there is no such table.
+        assert_eq!(found, taken && cfg!(feature = "full"));
     }
 }
 
 #[test]
 fn bitcode_is_refused_as_such() {
     let error = Elf::parse(b"BC\xc0\xde\x35\x14").unwrap_err();
-    assert_eq!(error.to_string(), "not supported: LLVM bitcode, not machine code");
+    let line = if cfg!(feature = "full") { "not supported: LLVM bitcode, not machine code" } else { "malformed" };
+    assert_eq!(error.to_string(), line);
 }
