@@ -6,6 +6,7 @@
 //! Notation, as in AAELF64: `S` the symbol's address, `A` the addend, `P` the address of the place *in the executing
 //! view*, `X` the value before bits of it are picked. Sums are modulo 2^64; checks see `X` as signed.
 
+mod distinct;
 mod form;
 mod recipe;
 mod row;
@@ -14,6 +15,8 @@ mod stencil;
 mod table;
 mod value;
 
+#[cfg(feature = "link")]
+pub(crate) use distinct::distinct;
 pub(crate) use recipe::{Recipe, Shape};
 pub(crate) use stencil::Stencil;
 pub use table::Reloc;

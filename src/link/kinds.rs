@@ -4,7 +4,7 @@ use super::spans::without_islands;
 use super::tls::Access;
 use crate::arena::Reach;
 use crate::got::Kind;
-use crate::reloc::{Class, Reloc, Remedy};
+use crate::reloc::{Class, Reloc, Remedy, distinct};
 
 /// All that the linker asks of every relocation, at a glance.
 #[derive(Clone, Copy, Debug)]
@@ -68,29 +68,8 @@ const FACTS_OF_ALL: [Facts; Reloc::ALL.len()] = {
     facts
 };
 
-/// Those that differ, how many these are, and which of them each has: many have the same.
-const DISTINCT: ([Facts; Reloc::ALL.len()], usize, [u8; Reloc::ALL.len()]) = {
-    let (mut distinct, mut len, mut indices) = (FACTS_OF_ALL, 0, [0; Reloc::ALL.len()]);
-    let mut at = 0;
-    while at < FACTS_OF_ALL.len() {
-        let mut index = 0;
-        while index < len && !distinct[index].is(&FACTS_OF_ALL[at]) {
-            index += 1;
-        }
-        if index == len {
-            distinct[len] = FACTS_OF_ALL[at];
-            len += 1;
-        }
-        indices[at] = index as u8;
-        at += 1;
-    }
-    assert!(len <= 1 << 8);
-    (distinct, len, indices)
-};
-
 // In place of `FACTS`, where that is too long for the flash.
-static SHORT: [Facts; DISTINCT.1] = *DISTINCT.0.first_chunk().unwrap();
-static INDICES: [u8; Reloc::ALL.len()] = DISTINCT.2;
+distinct!(SHORT, INDICES, Facts, FACTS_OF_ALL);
 
 /// What a relocation is given, if that may be known of it at a glance, and how far it reaches.
 #[derive(Clone, Copy, Debug)]

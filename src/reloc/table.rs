@@ -10,6 +10,7 @@
 //! | X fits | `Int n`: -2^(n-1) <= X < 2^(n-1). `Uint n`: 0 <= X < 2^n. `Both n`: either. `Any 64`: not checked |
 //! | mod | X must be a multiple of this |
 
+use super::distinct::distinct;
 use super::row::{Fits, Row, X};
 use super::site::Site;
 use super::value::Class;
@@ -80,7 +81,7 @@ macro_rules! table {
                     return if index < ROWS.len() { &ROWS[index] } else { &ROWS[0] };
                 }
                 let index = if index < INDICES.len() { INDICES[index] as usize } else { 0 };
-                if index < DISTINCT.len() { &DISTINCT[index] } else { &DISTINCT[0] }
+                if index < SHORT.len() { &SHORT[index] } else { &SHORT[0] }
             }
         }
 
@@ -103,28 +104,8 @@ macro_rules! table {
     };
 }
 
-/// Those that differ, how many these are, and which of them each relocation has: many have the same.
-const SHORT: ([Row; Reloc::ALL.len()], usize, [u8; Reloc::ALL.len()]) = {
-    let (mut distinct, mut len, mut indices) = (ROWS_OF_ALL, 0, [0; Reloc::ALL.len()]);
-    let mut at = 0;
-    while at < indices.len() {
-        let mut index = 0;
-        while index < len && !distinct[index].is(&ROWS_OF_ALL[at]) {
-            index += 1;
-        }
-        if index == len {
-            distinct[len] = ROWS_OF_ALL[at];
-            len += 1;
-        }
-        indices[at] = index as u8;
-        at += 1;
-    }
-    (distinct, len, indices)
-};
-
 // In place of `ROWS`, where that is too long for the flash.
-static DISTINCT: [Row; SHORT.1] = *SHORT.0.first_chunk().unwrap();
-static INDICES: [u8; Reloc::ALL.len()] = SHORT.2;
+distinct!(SHORT, INDICES, Row, ROWS_OF_ALL);
 
 /// Whether there is a table of all codes up to the last but a few, for which not every flash has the room.
 const QUICK: bool = cfg!(feature = "fast");
