@@ -8,6 +8,7 @@
 //! No step allocates. With `std`, `load` does all three into executable memory.
 
 mod bases;
+mod check;
 mod commit;
 mod emitted;
 mod erratum;

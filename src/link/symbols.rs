@@ -104,11 +104,7 @@ impl<'t> Symbols<'t> {
 
     /// Has the processor fetch all that is read to look up names that have `hashes`. One leads to the next, and each lies in no
     /// order: so they are fetched step by step, for all together.
-    fn fetch<'data, O: Object<'data>>(
-        &self,
-        inputs: &[Input<'data, O>],
-        hashes: impl Iterator<Item = Hash> + Clone,
-    ) {
+    fn fetch<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], hashes: impl Iterator<Item = Hash> + Clone) {
         self.names.fetch(hashes.clone());
         let mut alike = [NONE; TOGETHER];
         let mut count = 0;
