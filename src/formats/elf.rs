@@ -248,10 +248,6 @@ impl<'data> Object<'data> for Elf<'data> {
     }
 
     fn fetch_symbols(&self, indices: Range<usize>) {
-        self.file.symbols.fetch(indices);
-    }
-
-    fn fetch_names(&self, indices: Range<usize>) {
         self.file.symbol_names.fetch(indices.filter_map(|index| Some(self.file.symbols.get(index)?.st_name())));
     }
 

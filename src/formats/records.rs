@@ -2,9 +2,7 @@
 //! words of eight bytes, whole or in parts.
 
 use crate::link::FULL;
-use crate::prefetch::prefetch;
 use core::marker::PhantomData;
-use core::ops::Range;
 use elf::abi;
 use elf::endian::{AnyEndian, EndianParse};
 use elf::relocation::Rela;
@@ -50,12 +48,6 @@ impl<'data, R: Record<WORDS>, const WORDS: usize> Records<'data, R, WORDS> {
     #[inline(always)]
     pub(super) fn get(&self, index: usize) -> Option<R> {
         self.words.get(index).map(|words| R::read_in(words, self.order))
-    }
-
-    /// Has the processor fetch some, which are read soon.
-    #[inline]
-    pub(super) fn fetch(&self, indices: Range<usize>) {
-        self.words.get(indices).unwrap_or_default().iter().for_each(prefetch);
     }
 
     #[inline(always)]

@@ -49,12 +49,6 @@ impl<'t> Names<'t> {
         self.buckets.get(at).map(|&bucket| bucket as u32).filter(|&number| number != NONE)
     }
 
-    /// The number whose name may be the one that has this hash.
-    pub(super) fn alike(&self, hash: Hash) -> Option<u32> {
-        let at = self.position(hash, |_| true)?;
-        self.buckets.get(at).map(|&bucket| bucket as u32).filter(|&number| number != NONE)
-    }
-
     /// The buckets, for who needs the index no more.
     pub(super) fn buckets(&mut self) -> &mut [u64] {
         self.buckets

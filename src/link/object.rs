@@ -51,11 +51,9 @@ pub trait Object<'data> {
     fn linked_symbol(&self, index: usize) -> Result<Symbol<'data>, ObjectError> {
         self.symbol(index)
     }
-    /// Has the processor fetch what there is of the symbols at `indices` but their names, which is read soon; nothing by default.
-    /// It is quicker to wait for much at once.
+    /// Has the processor fetch the names of the symbols at `indices`, which are read next, where they lie in no order; nothing by
+    /// default. It is quicker to wait for all of them at once.
     fn fetch_symbols(&self, _indices: Range<usize>) {}
-    /// The same of their names, which lie in no order.
-    fn fetch_names(&self, _indices: Range<usize>) {}
     /// Who sees the symbol at `index`, and where it is defined: what there is to know of it without its name.
     ///
     /// # Errors

@@ -15,7 +15,6 @@ use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::patch::QUICK;
-use crate::prefetch::prefetch;
 use crate::reloc::{Slot, Value};
 use core::ops::Range;
 
@@ -47,22 +46,18 @@ impl<'t> Symbols<'t> {
             first.symbol = next;
             let (mut index, count) = (0, input.object.symbol_count());
             next = next.checked_add(count).ok_or(Fatal::TooBig)?;
-            if let Some(Input { object, .. }) = inputs.get(object + 1) {
-                object.fetch_symbols(0..TOGETHER.min(object.symbol_count()));
-            }
-            let some = |index: usize| index..count.min(index + TOGETHER);
-            input.object.fetch_names(some(0));
             while index < count {
-                input.object.fetch_names(some(some(index).end));
-                symbols.read_some(inputs, object, first, some(index), layout, report)?;
-                index = some(index).end;
+                let some = index..count.min(index + TOGETHER);
+                index = some.end;
+                symbols.read_some(inputs, object, first, some, layout, report)?;
             }
         }
         symbols.targets = symbols.targets.get_mut(..next).ok_or(Fatal::Table(Lent::Symbols))?;
         Ok(symbols)
     }
 
-    /// Reads some symbols of object number `object`, whose names are fetched.
+    /// Reads some symbols of object number `object`. Their names lie in no order, and so do the buckets of those: each are
+    /// fetched together.
     fn read_some<'data, O: Object<'data>>(
         &mut self,
         inputs: &[Input<'data, O>],
@@ -73,6 +68,7 @@ impl<'t> Symbols<'t> {
         report: &mut Report<'_>,
     ) -> Result<(), Fatal> {
         let Some(input) = inputs.get(object) else { return Ok(()) };
+        input.object.fetch_symbols(indices.clone());
         let mut globals = [(NONE, "", Hash::default()); TOGETHER];
         for (global, index) in globals.iter_mut().zip(indices) {
             let number = u32::try_from(first.symbol + index).map_err(|_| Fatal::TooBig)?;
@@ -93,36 +89,11 @@ impl<'t> Symbols<'t> {
             }
         }
         let globals = || globals.iter().filter(|(number, ..)| *number != NONE);
-        if QUICK {
-            self.fetch(inputs, globals().map(|&(.., hash)| hash));
-        }
+        self.names.fetch(globals().map(|&(.., hash)| hash));
         for &(number, name, hash) in globals() {
             self.unite(inputs, name, hash, number, report)?;
         }
         Ok(())
-    }
-
-    /// Has the processor fetch all that is read to look up names that have `hashes`. One leads to the next, and each lies in no
-    /// order: so they are fetched step by step, for all together.
-    fn fetch<'data, O: Object<'data>>(&self, inputs: &[Input<'data, O>], hashes: impl Iterator<Item = Hash> + Clone) {
-        self.names.fetch(hashes.clone());
-        let mut alike = [NONE; TOGETHER];
-        let mut count = 0;
-        for (alike, number) in alike.iter_mut().zip(hashes.filter_map(|hash| self.names.alike(hash))) {
-            *alike = number;
-            count += 1;
-        }
-        let targets = || alike.iter().take(count).filter_map(|&number| self.targets.get(number as usize));
-        let each = |fetch: fn(&O, Range<usize>)| {
-            for &Target { object, index, .. } in targets() {
-                if let Some(Input { object, .. }) = inputs.get(object as usize) {
-                    fetch(object, index as usize..index as usize + 1);
-                }
-            }
-        };
-        targets().for_each(prefetch);
-        each(O::fetch_symbols);
-        each(O::fetch_names);
     }
 
     /// Makes the global symbol `number` one of those that have its name. The first of them, which is found by the name, knows

@@ -106,12 +106,6 @@ impl<'data, O: Object<'data>> Object<'data> for Member<'_, O> {
         }
     }
 
-    fn fetch_names(&self, indices: Range<usize>) {
-        if let Self::Given(object) = self {
-            object.fetch_names(indices);
-        }
-    }
-
     fn fetch_symbols(&self, indices: Range<usize>) {
         if let Self::Given(object) = self {
             object.fetch_symbols(indices);
