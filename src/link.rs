@@ -49,7 +49,7 @@ pub use emitted::Emitted;
 pub use error::{Cause, CommitError, Failure, Refused};
 pub use indirect::Indirect;
 pub use isles::Isle;
-pub use needs::{Needs, measure};
+pub use needs::{Needs, bound, measure};
 pub use object::{
     Alike, Binding, Content, Cursor, Definition, Kind, Object, ObjectError, Origin, Part, Problem, Relocation, Section,
     Symbol,
