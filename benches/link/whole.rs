@@ -3,17 +3,15 @@
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::formats::select::{Outside, Selection, Take};
-use aarch64_reloc::link::{
-    Failure, Input, Needs, Options, Plan, Policy, Request, Storage, Summary, Tls, each, measure,
-};
+use aarch64_reloc::link::{Failure, Input, Needs, Options, Plan, Policy, Request, Storage, Summary, Tls, bound, each};
 use aarch64_reloc::patch::Section;
 use std::mem::take;
 use std::path::PathBuf;
 
 /// The image of `inputs`, all of whose segments lie side by side, and its plan in numbers. The tables are kept in `kept` for the
-/// next link.
+/// next link, and so is the memory of the image, where it is of the right size.
 pub fn link(inputs: &[Input<'_, Elf<'_>>], kept: &mut Storage<'static>, image: &mut Vec<Vec<u8>>) -> Summary {
-    let mut storage = take(kept).fit(measure(inputs, 0));
+    let mut storage = take(kept).fit(bound(inputs, 0));
     let mut next = Addr::new(0x40_0000);
     let place = |request: &Request| {
         let addr = next.align_up(request.align.max(1 << 16));
@@ -27,7 +25,9 @@ pub fn link(inputs: &[Input<'_, Elf<'_>>], kept: &mut Storage<'static>, image: &
     let plan = Plan::new(inputs, &options, storage.lend(), resolve, each(place), report).unwrap();
     image.resize(plan.segments().len(), Vec::new());
     let sections = plan.segments().iter().zip(image).map(|(segment, bytes)| {
-        bytes.resize(segment.size() as usize, 0);
+        if bytes.len() as u64 != segment.size() {
+            *bytes = vec![0; segment.size() as usize];
+        }
         Section::new(bytes, segment.addr())
     });
     plan.commit(&mut sections.collect::<Vec<_>>()).unwrap();

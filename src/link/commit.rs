@@ -10,7 +10,7 @@ use super::parts::FULL;
 use super::plan::Plan;
 use super::tables::{Output, Run};
 use crate::addr::Addr;
-use crate::patch::{self, Fixup, PatchError};
+use crate::patch::{self, Fixup, PatchError, QUICK};
 use crate::reloc::Reloc;
 use core::slice;
 
@@ -43,7 +43,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let is_there = segment.addr == section.addr() && segment.in_file <= section.len() as u64;
             let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(section.len());
             let bytes = section.bytes_mut().get_mut(..size).filter(|_| is_there);
-            bytes.ok_or(CommitError::Memory(index))?.fill(0);
+            self.clear(index, bytes.ok_or(CommitError::Memory(index))?);
         }
         self.write(&mut Memory { sections: memory, part: None })
     }
@@ -89,6 +89,25 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
         segment.addr.plus(starts.filter(|&start| start >= from).min().unwrap_or(end).min(end).cast_signed())
     }
 
+    /// Clears what of segment `index` nothing is copied to: what lies between sections [is cleared](Self::copy_sections) with
+    /// them, where they fill their output section.
+    fn clear(&self, index: usize, bytes: &mut [u8]) {
+        let Some(segment) = self.segments().get(index) else { return };
+        let mut clear = |start: u64, end: u64| {
+            let at = |offset: u64| usize::try_from(offset).map_or(bytes.len(), |at| at.min(bytes.len()));
+            bytes.get_mut(at(start)..at(end)).unwrap_or_default().fill(0);
+        };
+        let mut used = 0;
+        for output in self.outputs().iter().filter(|output| QUICK && output.segment() == Some(index)) {
+            let start = output.addr.distance_from(segment.addr).cast_unsigned();
+            let end = start.saturating_add(output.size);
+            // It may be less than the alignment that is between it and what is before it, to which nothing was copied yet.
+            clear(start.saturating_sub(output.align - 1), if output.is_filled { start } else { end });
+            used = end.max(used);
+        }
+        clear(used, segment.size);
+    }
+
     fn write(&self, memory: &mut Memory<'_, '_>) -> Result<(), CommitError> {
         memory.sections.iter_mut().for_each(|section| section.set_endian(self.endian));
         self.copy_sections(memory)?;
@@ -106,6 +125,10 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 // An empty section may lie behind all that the file has of its segment.
                 let Some(Content::Bytes(bytes @ [_, ..])) = kind.content() else { continue };
                 let at = section.offset_of(addr);
+                if QUICK && let Some(placed) = self.layout.placed.get(number as usize) {
+                    let gap = at.saturating_sub(placed.gap.into())..at;
+                    section.bytes_mut().get_mut(gap).unwrap_or_default().fill(0);
+                }
                 let place = section.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
                 let place = place.ok_or(CommitError::Memory(segment))?;
                 // As long as each other; said so that nothing is left that could panic.

@@ -199,6 +199,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         for output in self.table.iter_mut().take(self.len) {
             if output.name == UNWIND && output.size > 0 {
                 output.size = output.size.checked_add(4).ok_or(Fatal::TooBig)?;
+                output.is_filled = false;
             }
         }
         Ok(())
@@ -216,7 +217,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let number = self.names.enter(name, new, is).ok_or(Fatal::Table(Lent::OutputNames))?;
         if number == new {
-            self.push(Output { name, prot, step: order::of(name), ..Output::default() })?;
+            self.push(Output { name, prot, step: order::of(name), is_filled: true, ..Output::default() })?;
         }
         Ok(number)
     }
@@ -230,10 +231,13 @@ impl<'t, 'data> Layout<'t, 'data> {
         content: Content<'_>,
     ) -> Result<(), Fatal> {
         let output = self.table.get_mut(number as usize).ok_or(Fatal::Table(Lent::Outputs))?;
+        let before = output.size;
         let offset = output.append(align, content.size()).ok_or(Fatal::TooBig)?;
-        output.zeros &= matches!(content, Content::Zeros(_)) || content.size() == 0;
+        let (is_zeros, gap) = (matches!(content, Content::Zeros(_)), u8::try_from(offset - before));
+        output.zeros &= is_zeros || content.size() == 0;
+        output.is_filled &= !is_zeros && gap.is_ok();
         let placed = self.placed.get_mut(section).ok_or(Fatal::Table(Lent::Sections))?;
-        (placed.output, placed.offset) = (number, offset);
+        (placed.output, placed.offset, placed.gap) = (number, offset, gap.unwrap_or(0));
         Ok(())
     }
 

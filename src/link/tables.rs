@@ -65,6 +65,8 @@ pub struct Placed {
     pub(super) isle: u32,
     /// It comes after those of no order.
     pub(super) is_ordered: bool,
+    /// Bytes between it and what is before it, if its output section [is filled](Output::is_filled).
+    pub(super) gap: u8,
     /// Bytes from the output section's start.
     pub(super) offset: u64,
     /// Bytes by which it was moved since what the islands need was counted.
@@ -87,6 +89,7 @@ impl Placed {
         output: NONE,
         isle: NONE,
         is_ordered: false,
+        gap: 0,
         offset: 0,
         moved: 0,
         run: Run { of: NONE, first: 0, count: 0 },
@@ -239,6 +242,8 @@ pub struct Output<'data> {
     /// When it is placed, among those of its protection.
     pub(super) step: Step,
     pub(super) zeros: bool,
+    /// There is nothing in it but bytes of its sections, and the gap that each knows of.
+    pub(super) is_filled: bool,
     /// It is part of the template of thread-local storage.
     pub(super) is_thread_local: bool,
     /// It lies where the caller says.
@@ -346,6 +351,7 @@ impl Default for Output<'_> {
             segment: NONE,
             step: order::FIRST,
             zeros: true,
+            is_filled: false,
             is_thread_local: false,
             is_pinned: false,
             last: NONE,

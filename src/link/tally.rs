@@ -70,7 +70,7 @@ impl Layout<'_, '_> {
         isles: &mut Isles<'_>,
     ) -> Result<(), Fatal> {
         for output in self.table.iter_mut().take(self.len).filter(|output| output.last != NONE) {
-            output.size = 0;
+            (output.size, output.is_filled) = (0, false);
         }
         for step in 0..self.steps() {
             let Some(number) = self.at_step(step) else { continue };
