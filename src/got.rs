@@ -188,6 +188,13 @@ impl<T: AsRef<[Entry]> + AsMut<[Entry]>> Got<T> {
         }
     }
 
+    /// Makes entries `GDAT(S)`, the first of all: of `count` symbols, each in the slot whose number comes with it, which are those
+    /// from 0 on. Answers whether there is room.
+    #[cfg(feature = "link")]
+    pub(crate) fn fill(&mut self, count: u32, symbols: impl Iterator<Item = (u32, Symbol, Addr)>) -> bool {
+        self.slots.fill(count, symbols.map(|(unit, symbol, target)| (unit, Kind::Gdat.of(symbol), target.get())))
+    }
+
     /// Replaces what stands in the entry of `symbol` of this kind, and returns its slot; `None` if there is no such
     /// entry.
     ///

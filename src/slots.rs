@@ -226,6 +226,13 @@ impl<T: AsRef<[Record]> + AsMut<[Record]>> Slots<T> {
         self.table().add(key, units)
     }
 
+    /// Gives the first `count` units to keys that have none, in a ledger without any: to each the one that comes with it, and its
+    /// number. Answers whether there is room.
+    #[cfg(feature = "link")]
+    pub(crate) fn fill(&mut self, count: u32, keys: impl Iterator<Item = (u32, Key, u64)>) -> bool {
+        self.table().fill(count, keys)
+    }
+
     /// Replaces the numbers kept with a key's units; `units` are as many as it took.
     pub(crate) fn set(&mut self, unit: u32, units: Units) {
         self.table().set(unit, units);
@@ -252,11 +259,23 @@ struct Table<'s> {
 impl Table<'_> {
     fn add(&mut self, key: Key, units: Units) -> Option<u32> {
         let unit = self.take(units)?;
+        self.put(unit, key, units)?;
+        Some(unit)
+    }
+
+    /// Gives `key` units that were taken.
+    fn put(&mut self, unit: u32, key: Key, units: Units) -> Option<()> {
         let next = core::mem::replace(self.head(key.id)?, unit);
         let first = self.records.get_mut(unit as usize)?;
         *first = Record { id: key.id, kind: key.kind, state: State::First, next, ..*first };
         self.set(unit, units);
-        Some(unit)
+        Some(())
+    }
+
+    #[cfg(feature = "link")]
+    fn fill(&mut self, count: u32, keys: impl Iterator<Item = (u32, Key, u64)>) -> bool {
+        (0..count).all(|_| self.take(Units::One(0)).is_some())
+            && keys.fuse().all(|(unit, key, value)| self.put(unit, key, Units::One(value)).is_some())
     }
 
     fn set(&mut self, unit: u32, units: Units) {

@@ -10,6 +10,8 @@ mod common;
 mod follow;
 #[path = "adversarial/layout.rs"]
 mod layout;
+#[path = "common/needs.rs"]
+mod needs;
 #[allow(dead_code)]
 mod objects;
 #[path = "adversarial/oracle.rs"]
@@ -22,7 +24,7 @@ mod verdict;
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::formats::elf::Elf;
-use aarch64_reloc::link::{Cause, Failure, Input, Options, Pin, Plan, Policy, Storage, Summary, each, measure};
+use aarch64_reloc::link::{Cause, Failure, Input, Options, Pin, Plan, Policy, Storage, Summary, each};
 use aarch64_reloc::patch::Section;
 use aarch64_reloc::reloc::Reason;
 use follow::Memory;
@@ -74,7 +76,7 @@ fn link(program: &Program, layout: &mut Layout, policy: Policy) -> Result<(Image
     let named = program.outputs.iter().map(|output| &*output.name).zip(&layout.outputs).chain([(".got", &layout.got)]);
     let pinned = named.filter(|_| layout.segments.is_none());
     let pins: Vec<_> = pinned.map(|(section, &at)| Pin { section, addr: Addr::new(at) }).collect();
-    let mut storage = Storage::new(measure(&inputs, pins.len()));
+    let mut storage = Storage::new(needs::most(&inputs, pins.len()));
     let mut refusals = Refusals::new();
     let report = &mut |failure: &Failure<'_>| {
         let (section, offset) = failure.place.unwrap_or_else(|| panic!("{failure}\n{layout:x?}\n{policy:?}"));

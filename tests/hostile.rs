@@ -10,6 +10,8 @@
 mod change;
 #[path = "hostile/fields.rs"]
 mod fields;
+#[path = "common/needs.rs"]
+mod needs;
 #[path = "hostile/object.rs"]
 mod object;
 #[allow(dead_code)]

@@ -2,6 +2,9 @@
 
 #![cfg(all(feature = "std", feature = "link"))]
 
+#[path = "common/needs.rs"]
+mod needs;
+
 use aarch64_reloc::addr::Addr;
 use aarch64_reloc::arena::Prot;
 use aarch64_reloc::insn::{self, Hw, Reg};
@@ -191,7 +194,7 @@ thread_local! {
 fn link(objects: Vec<Made>, setup: &Setup<'_>) -> Result<Image, Vec<(String, String)>> {
     let inputs: Vec<_> = NAMES.into_iter().zip(objects).map(|(name, object)| Input { name, object }).collect();
     let pins: Vec<_> = setup.pins.iter().map(|&(section, addr)| Pin { section, addr: Addr::new(addr) }).collect();
-    let mut storage = KEPT.take().fit(measure(&inputs, pins.len()));
+    let mut storage = KEPT.take().fit(needs::most(&inputs, pins.len()));
     let mut tables = storage.lend();
     (setup.shorten)(&mut tables);
     let mut resolve = |name: &str| setup.known.iter().find(|(known, _)| *known == name).map(|(_, at)| Addr::new(*at));

@@ -46,9 +46,11 @@ pub(super) fn assign<'data, O: Object<'data>>(
 ) -> Counts {
     let (mut base, mut used) = (0, 0);
     let mut counts = Counts::default();
-    if !FULL {
+    if !FULL || !firsts.iter().any(|first| first.has_near) {
         return counts;
     }
+    // Slots near a base come first: which are whose is known when they are made.
+    symbols.forget_slots();
     for (input, first) in inputs.iter().zip(&mut *firsts) {
         let mut new = count(input, first, base, symbols, layout);
         if used > 0 && new.distinct > 0 && used + new.distinct > IN_REACH {
@@ -69,9 +71,7 @@ pub(super) fn assign<'data, O: Object<'data>>(
             });
         }
     }
-    if firsts.iter().any(|first| first.has_near) {
-        symbols.forget_slots();
-    }
+    symbols.forget_slots();
     counts
 }
 

@@ -65,8 +65,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// slot. Answers how many; not the next, which does not fit that, or may have to be given something else.
     #[inline(never)]
     fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>) -> usize {
-        let Self { fixups, symbols, layout, router, summary, .. } = self;
+        let Self { fixups, layout, router, summary, has_slots, .. } = self;
         let (Some(start), Some(records), true) = (table.start, fixups.get_mut(records), QUICK) else { return 0 };
+        let has_slots = *has_slots;
         let (placed, outputs) = (&*layout.placed, layout.outputs());
         let (mut all, mut slots) = (0, 0);
         for record in records {
@@ -78,10 +79,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                     let Some(output) = outputs.get(placed.output as usize) else { break };
                     output.addr.plus(placed.offset.cast_signed()).plus(offset)
                 }
-                Class::Slot if table.first.base == 0 => {
-                    let Some(slot) = symbols.slot(left as u32, &mut router.got) else { break };
-                    slot.addr()
-                }
+                Class::Slot if has_slots => router.got.slot(left as u32).addr(),
                 _ => break,
             };
             let (offset, reloc) = (record.offset(), record.reloc());
@@ -137,7 +135,6 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             if FULL { begins(inputs, firsts, reference) } else { None }
         });
         let &Reference { number, reloc, facts, target, addend, base, .. } = &reference;
-        let has_own_slot = reference.has_own_slot();
         let is_through_slot = QUICK
             && base == 0
             && !router.isles.are_several()
@@ -147,9 +144,6 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             Ok((action, fixup)) => {
                 summary.rungs.count(facts, action);
                 *has_initialised |= FULL && reloc == Reloc::FUNCINIT64;
-                if has_own_slot {
-                    symbols.note_slot(number, action, router);
-                }
                 if let Action::Lead(veneer, Remedy::Veneer) = action
                     && is_through_slot
                 {

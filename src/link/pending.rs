@@ -3,7 +3,7 @@
 //! ```text
 //! class   value
 //! Addr    the number of the section that its target is in | bytes from the start of that to what it refers to
-//! Slot    the number of its target, whose slot it is given
+//! Slot    the number of the slot that it is given
 //! Offset  the number of its target, which is called through a slot, by the veneer of all such calls
 //! Any     nothing: the relocation is to be read again
 //! ```

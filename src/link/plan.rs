@@ -15,7 +15,7 @@ use super::tls::{Threads, Tls};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::{Endian, Fixup};
+use crate::patch::{Endian, Fixup, QUICK};
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -35,6 +35,8 @@ pub struct Plan<'t, 'data, O> {
     pub(super) pins: usize,
     /// What was checked, and by which rungs it goes; what was made for it is counted when it is asked for.
     pub(super) summary: Summary,
+    /// Slots that are the same for all objects have the numbers that the scan gave them.
+    pub(super) has_slots: bool,
     /// Some places are initialised by functions.
     pub(super) has_initialised: bool,
 }
@@ -131,9 +133,21 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
         let summary = Summary::default();
-        let has_initialised = false;
-        let mut plan =
-            Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
+        let (has_slots, has_initialised) = (QUICK && !firsts.iter().any(|first| first.has_near), false);
+        let mut plan = Self {
+            inputs,
+            firsts,
+            symbols,
+            layout,
+            router,
+            fixups,
+            endian,
+            slots,
+            pins,
+            summary,
+            has_slots,
+            has_initialised,
+        };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.are_several() {
             plan.tally(report)?;
@@ -143,6 +157,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             let room = plan.layout.plt_room().min((counts.cells + spare) as u64);
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
+        }
+        if has_slots && !plan.symbols.make_slots(counts.numbered, &mut plan.router.got) {
+            return Err(Fatal::Table(Lent::Slots));
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));

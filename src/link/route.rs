@@ -71,11 +71,6 @@ impl<'a> Reference<'a> {
         let Self { facts, place, section, output, home, target, number, addr, addend, .. } = *self;
         Link { facts, place, section, output, home, target, number, to: addr.plus(addend) }
     }
-
-    /// Whether it is given the slot that is the same for all objects.
-    pub(super) fn has_own_slot(&self) -> bool {
-        self.facts.is_slot && self.base == 0 && self.addend == 0
-    }
 }
 
 /// What is done at the place.

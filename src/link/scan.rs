@@ -9,11 +9,10 @@ use super::policy::Policy;
 use super::route::{Link, Reference, through_slot};
 use super::spans::Spans;
 use super::symbols::Symbols;
-use super::tables::{First, Output, Run, State, Target};
+use super::tables::{First, NONE, Output, Run, State, Target};
 use super::walk::{Site, Table};
 use super::{Input, Report, pending};
 use crate::addr::Addr;
-use crate::got::Kind;
 use crate::patch::{Fixup, QUICK};
 use crate::prefetch::prefetch;
 use crate::reloc::{Class, Reloc, Remedy};
@@ -21,8 +20,9 @@ use crate::reloc::{Class, Reloc, Remedy};
 /// What the plan needs room for, at the most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
-    /// Slots of distinct entries.
+    /// Slots of distinct entries, and how many of them have numbers.
     pub(super) slots: usize,
+    pub(super) numbered: u32,
     /// Whether some of them take two, side by side.
     pub(super) has_pairs: bool,
     /// Cells, where the segments lie side by side.
@@ -152,12 +152,12 @@ impl Scan<'_, '_> {
             };
             if class == Class::Slot {
                 let is_far = near != Direct::ANYWHERE;
-                if !(target.counts(Kind::Gdat) & (addend == 0)) || is_far & (all >= across) {
+                if (target.slot == NONE) | (addend != 0) || is_far & (all >= across) {
                     break;
                 }
                 spare += usize::from(is_far);
                 nearest = nearest.min(if is_far { across } else { u64::MAX });
-                record.set(place, reloc, Class::Slot, definer.into());
+                record.set(place, reloc, Class::Slot, target.slot.into());
                 count += 1;
                 continue;
             }
@@ -207,17 +207,27 @@ impl Scan<'_, '_> {
             }
             return self.look(site, layout, inputs, report);
         };
-        let left = match link.facts.is_slot {
-            true => Some((Class::Slot, link.number.into())),
-            false => {
-                pending::in_section(link.target.section, link.to.get().cast_signed()).map(|value| (Class::Addr, value))
-            }
+        let Link { facts, number, target: &Target { section, .. }, to, .. } = link;
+        let wants_island = self.count(&self.wants_within(reach(site.relocation.reloc), &link, layout));
+        let left = match facts.is_slot {
+            true => Some((Class::Slot, self.number_slot(number).into())),
+            false => pending::in_section(section, to.get().cast_signed()).map(|value| (Class::Addr, value)),
         };
         match (u32::try_from(site.relocation.offset), left) {
             (Ok(offset), Some((class, value))) => record.set(offset, site.relocation.reloc, class, value),
             _ => pending::leave(record),
         }
-        self.count(&self.wants_within(reach(site.relocation.reloc), &link, layout))
+        wants_island
+    }
+
+    /// The number of the slot of symbol `number`, for which one is counted.
+    fn number_slot(&mut self, number: u32) -> u32 {
+        let Some(target) = self.symbols.get_mut(number as usize) else { return NONE };
+        if target.slot == NONE {
+            target.slot = self.counts.numbered;
+            self.counts.numbered += 1;
+        }
+        target.slot
     }
 
     /// Leaves in `record` a call through a slot, if the veneer for all such calls of its symbol is counted. Answers whether.

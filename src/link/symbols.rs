@@ -9,13 +9,13 @@ use super::made::{Made, made};
 use super::names::{Hash, Names};
 use super::object::{Binding, Definition, Object, Part, Symbol};
 use super::parts;
-use super::route::{Action, Router};
+
 use super::tables::{First, Flags, NONE, State, Target};
 use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::patch::QUICK;
-use crate::reloc::{Slot, Value};
+
 use core::ops::Range;
 
 /// Symbols that are read together.
@@ -217,29 +217,15 @@ impl<'t> Symbols<'t> {
         }
     }
 
-    /// Takes down the slot that a reference to symbol `number` was given, for others to it.
-    pub(super) fn note_slot(&mut self, number: u32, action: Action, router: &Router<'_>) {
-        if let Action::Patch(Value::Slot(slot)) = action
-            && let (Some(unit), Some(target)) = (router.got.unit_of(slot), self.targets.get_mut(number as usize))
-        {
-            target.slot = unit;
-        }
+    /// Makes the first `count` slots, those that have numbers. Answers whether there is room.
+    pub(super) fn make_slots(&self, count: u32, got: &mut Got<&mut [got::Entry]>) -> bool {
+        let own = (0..).zip(&*self.targets).filter(|(_, target)| target.slot != NONE);
+        got.fill(count, own.map(|(number, target)| (target.slot, bases::key(0, number), target.addr)))
     }
 
     /// Forgets what was taken down in the place of slots.
     pub(super) fn forget_slots(&mut self) {
         self.targets.iter_mut().for_each(|target| target.slot = NONE);
-    }
-
-    /// The slot of plain symbol `number` that is the same for all objects; `None` where there is no room for one.
-    #[inline(always)]
-    pub(super) fn slot(&mut self, number: u32, got: &mut Got<&mut [got::Entry]>) -> Option<Slot> {
-        let target = self.targets.get_mut(number as usize)?;
-        if target.slot == NONE {
-            let slot = got.slot_for(bases::key(0, number), target.addr).ok()?;
-            target.slot = got.unit_of(slot)?;
-        }
-        Some(got.slot(target.slot))
     }
 
     pub(super) fn targets(&self) -> &[Target] {

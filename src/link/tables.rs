@@ -117,8 +117,8 @@ pub struct Target {
     pub(super) index: u32,
     /// The section that holds it, as an index in the table of sections, or [`NONE`].
     pub(super) section: u32,
-    /// The number of its slot of the GOT, once there is one, or [`NONE`]; not of one near another base than the first. While
-    /// the objects get their bases, the last base that a slot near it is wanted of.
+    /// The number of its slot of the GOT, or [`NONE`]: once one is counted that is the same for all objects, and as long as none
+    /// is to lie near a base. While the objects get their bases, the last base that a slot near it is wanted of.
     pub(super) slot: u32,
     pub(super) state: State,
     /// log2 of the alignment of a common symbol.
@@ -167,11 +167,6 @@ impl Target {
         let before = self.entries;
         self.entries |= 1 << kind as u8;
         if self.entries == before { 0 } else { slots(kind) }
-    }
-
-    /// Whether an entry of the kind was counted for it.
-    pub(super) const fn counts(&self, kind: Kind) -> bool {
-        self.entries & 1 << kind as u8 != 0
     }
 
     /// Counts a veneer to its slot for it, unless that was done before, which it answers.
