@@ -168,14 +168,17 @@ impl<T: AsRef<[Record]>> Slots<T> {
     pub(crate) fn find(&self, keys: impl Into<Keys>) -> Option<u32> {
         let (keys, records) = (keys.into(), self.records());
         let (record, head) = chain(keys.key.id, records.len());
-        let mut unit = *records.get(record)?.heads.get(head)?;
-        loop {
-            let record = records.get(unit as usize)?;
+        let first = *records.get(record)?.heads.get(head)?;
+        if cfg!(feature = "fast") {
+            // Most are the first of their chain: they are found without a jump.
+            let record = records.get(first as usize)?;
             if keys.has(record.key()) {
-                return Some(unit);
+                return Some(first);
             }
-            unit = record.next;
+            core::hint::cold_path();
+            return follow(records, keys, record.next);
         }
+        follow(records, keys, first)
     }
 
     /// The first unit that a new key would get, and what it would take: `units` is told which unit a single would get, and
@@ -259,12 +262,12 @@ struct Table<'s> {
 impl Table<'_> {
     fn add(&mut self, key: Key, units: Units) -> Option<u32> {
         let unit = self.take(units)?;
-        self.put(unit, key, units)?;
+        self.enter(unit, key, units)?;
         Some(unit)
     }
 
     /// Gives `key` units that were taken.
-    fn put(&mut self, unit: u32, key: Key, units: Units) -> Option<()> {
+    fn enter(&mut self, unit: u32, key: Key, units: Units) -> Option<()> {
         let next = core::mem::replace(self.head(key.id)?, unit);
         let first = self.records.get_mut(unit as usize)?;
         *first = Record { id: key.id, kind: key.kind, state: State::First, next, ..*first };
@@ -275,7 +278,7 @@ impl Table<'_> {
     #[cfg(feature = "link")]
     fn fill(&mut self, count: u32, keys: impl Iterator<Item = (u32, Key, u64)>) -> bool {
         (0..count).all(|_| self.take(Units::One(0)).is_some())
-            && keys.fuse().all(|(unit, key, value)| self.put(unit, key, Units::One(value)).is_some())
+            && keys.fuse().all(|(unit, key, value)| self.enter(unit, key, Units::One(value)).is_some())
     }
 
     fn set(&mut self, unit: u32, units: Units) {
@@ -320,6 +323,18 @@ impl Table<'_> {
     fn head(&mut self, id: u64) -> Option<&mut u32> {
         let (record, head) = chain(id, self.records.len());
         self.records.get_mut(record)?.heads.get_mut(head)
+    }
+}
+
+/// The first unit of one of `keys` in the chain from `unit` on.
+#[inline]
+fn follow(records: &[Record], keys: Keys, mut unit: u32) -> Option<u32> {
+    loop {
+        let record = records.get(unit as usize)?;
+        if keys.has(record.key()) {
+            return Some(unit);
+        }
+        unit = record.next;
     }
 }
 
@@ -368,6 +383,20 @@ mod tests {
         }
         assert_eq!(single(&mut slots, 99), None);
         assert_eq!(single(&mut slots, 104), Some(4));
+    }
+
+    #[cfg(feature = "link")]
+    #[test]
+    fn keys_that_bring_their_units_are_as_any_others() {
+        let keys = || [(2, key(7), 70), (0, key(8), 80), (1, key(9), 90)].into_iter();
+        let mut slots = Slots::new([Record::default(); 5]);
+        assert!(slots.fill(3, keys()) && slots.table().is_sound());
+        assert_eq!([7, 8, 9].map(|id| slots.find(key(id))), [Some(2), Some(0), Some(1)]);
+        assert_eq!([2, 0, 1].map(|unit| slots.get(unit).map(Record::value)), [Some(70), Some(80), Some(90)]);
+        assert_eq!((single(&mut slots, 5), pair(&mut slots, 6), slots.used()), (Some(3), None, 4));
+        assert_eq!(slots.remove(key(9)), Some(1));
+        assert_eq!(single(&mut slots, 1), Some(1));
+        assert!(!Slots::new([Record::default(); 2]).fill(3, keys()));
     }
 
     #[test]
