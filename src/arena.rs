@@ -98,27 +98,31 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     #[inline]
     pub fn alloc(&mut self, prot: Prot, len: u64) -> Result<Segment, ArenaError> {
         let whole = self.page.whole(len);
-        let carved = self.take(whole, prot);
-        if carved.run == NONE {
+        let Carved { run, start } = self.take(whole, prot);
+        if run == NONE {
             return Err(self.refuse(len));
         }
-        Ok(self.hold(carved, whole, prot))
+        Ok(Segment { addr: self.address(start), len: whole, prot, block: run })
     }
 
     /// The work of [`alloc`](Self::alloc); what it answers fits into registers.
     #[inline(never)]
     fn take(&mut self, len: u64, prot: Prot) -> Carved {
-        let mut table = self.blocks.table();
+        let Some(mut table) = self.blocks.used() else { return self.take_of(NONE, len, prot) };
         let run = self.bins.fit(table.blocks, len);
-        let carved = table.shorten(run, len, State::Held(prot));
-        if carved.run != NONE { carved } else { self.take_of(run, len, prot) }
+        let Some(carved) = table.shorten(run, len, State::Held(prot)) else { return self.take_of(run, len, prot) };
+        self.free -= len;
+        carved
     }
 
     /// The same of the free `run`, whatever becomes of it.
     #[inline(never)]
     fn take_of(&mut self, run: u32, len: u64, prot: Prot) -> Carved {
-        let carved = self.bins.carve(&mut self.blocks.table(), run, len, State::Held(prot));
-        carved.map_or(Carved::NONE, |run| self.carved(run))
+        let table = &mut self.blocks.table();
+        let Some(&Block { start, .. }) = table.blocks.get(run as usize) else { return Carved::NONE };
+        let Some(run) = self.bins.carve(table, run, len, State::Held(prot)) else { return Carved::NONE };
+        self.free -= len;
+        Carved { run, start }
     }
 
     /// Why [`alloc`](Self::alloc) has no `len` bytes.
@@ -162,28 +166,32 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     /// [`ArenaError::Unknown`] if this arena holds no such segment. Nothing is changed.
     #[inline]
     pub fn free(&mut self, segment: Segment) -> Result<(), ArenaError> {
-        if !self.holds(segment) {
-            return Err(ArenaError::Unknown { addr: segment.addr(), len: segment.len() });
-        }
-        self.free += segment.len;
-        self.give(segment.block);
-        Ok(())
+        let Segment { addr, len, prot, block } = segment;
+        let start = addr.get().wrapping_sub(self.base.get());
+        if self.give(block, start, len, prot) == NONE { Err(ArenaError::Unknown { addr, len }) } else { Ok(()) }
     }
 
-    /// Frees the held `run`.
+    /// The work of [`free`](Self::free); what it is given fits into registers. The free run that the pages are of then, or
+    /// [`NONE`] if no such run was held.
     #[inline(never)]
-    fn give(&mut self, run: u32) {
-        if !self.blocks.table().lengthen(run) {
-            self.give_joined(run);
+    fn give(&mut self, run: u32, start: u64, len: u64, prot: Prot) -> u32 {
+        let Some(mut table) = self.blocks.used() else { return NONE };
+        let Some(block) = table.blocks.get(run as usize) else { return NONE };
+        if (block.start, block.len, block.state) != (start, len, State::Held(prot)) {
+            return NONE;
         }
+        self.free += len;
+        let Some(whole) = table.lengthen(run) else { return self.give_joined(run) };
+        whole
     }
 
-    /// The same, whatever becomes of the runs beside it.
+    /// The same of the held `run`, whatever becomes of those beside it.
     #[inline(never)]
-    fn give_joined(&mut self, run: u32) {
+    fn give_joined(&mut self, run: u32) -> u32 {
         let table = &mut self.blocks.table();
         let whole = self.bins.join(table, run);
         self.bins.insert(table.blocks, whole);
+        whole
     }
 
     /// The live segments in address order.
@@ -222,7 +230,6 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     }
 
     /// Hands out the `len` bytes of a run that was carved for them.
-    #[inline]
     fn hold(&mut self, carved: Carved, len: u64, prot: Prot) -> Segment {
         let Carved { run, start } = carved;
         self.free -= len;
@@ -230,12 +237,11 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Arena<T> {
     }
 
     /// Whether `segment` is held.
-    #[inline]
     fn holds(&self, segment: Segment) -> bool {
         let Segment { addr, len, prot, block } = segment;
         let is_it =
             |block: &Block| (self.address(block.start), block.len, block.state) == (addr, len, State::Held(prot));
-        self.blocks.used(block).is_some_and(is_it)
+        self.blocks.get_used(block).is_some_and(is_it)
     }
 
     /// The segment that `block`, number `index`, records, if it is held.

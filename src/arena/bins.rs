@@ -62,9 +62,23 @@ impl Bins {
     #[inline]
     pub(super) fn fit(&self, blocks: &[Block], len: u64) -> u32 {
         let own = class(len);
-        let root = self.root(own);
-        let is_long = blocks.get(root as usize).is_some_and(|block| block.len >= len);
-        if is_long { root } else { self.first_root(own + 1) }
+        let first = own / 64;
+        let Some(word) = self.used.get(first) else { return NONE };
+        let mut classes = word >> (own % 64);
+        if classes & 1 != 0 {
+            let root = self.root(own);
+            if get(blocks, root).len >= len {
+                return root;
+            }
+            classes -= 1;
+        }
+        if classes != 0 {
+            return self.root(own + classes.trailing_zeros() as usize);
+        }
+        let later = self.words & (u32::MAX << 1 << first);
+        let next = later.trailing_zeros() as usize;
+        let Some(word) = self.used.get(next) else { return NONE };
+        self.root(next * 64 + word.trailing_zeros() as usize)
     }
 
     /// Bytes of the longest free run.
@@ -75,25 +89,45 @@ impl Bins {
     }
 
     /// Adds `run`, which is in no heap and free from now on.
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn insert(&mut self, blocks: &mut [Block], run: u32) {
         let len = get(blocks, run).len;
         let scale = scale(len);
         let class = class_at(scale, len);
-        edit(blocks, run, |b| {
-            (b.state, b.scale, b.child, b.next, b.prev) = (State::Free, scale as u8, NONE, NONE, NONE);
-        });
         let (Some(root), Some(word)) = (self.roots.get_mut(class), self.used.get_mut(class / 64)) else { return };
-        if *root != NONE {
+        let longest = get(blocks, *root).len;
+        let Some(block) = blocks.get_mut(run as usize) else { return };
+        (block.state, block.scale, block.child, block.next, block.prev) = (State::Free, scale as u8, NONE, NONE, NONE);
+        if *root == NONE {
+            *root = run;
+            *word |= 1 << (class % 64);
+            self.words |= 1 << (class / 64);
+        } else if block.len >= longest {
+            block.child = *root;
+            edit(blocks, *root, |b| b.prev = run);
+            *root = run;
+        } else {
             *root = meld(blocks, run, *root);
-            return;
         }
-        *root = run;
-        *word |= 1 << (class % 64);
-        self.words |= 1 << (class / 64);
     }
 
     /// Takes `run` out of its heap. Its children take its place, which keeps the order: none was longer than it.
     pub(super) fn remove(&mut self, blocks: &mut [Block], run: u32) {
+        let Some(&Block { len, child, prev, scale, .. }) = blocks.get(run as usize) else { return };
+        // Mostly it is the root, and has one child, or none.
+        match blocks.get_mut(child as usize) {
+            None if prev == NONE => self.succeed(class_at(scale.into(), len), NONE),
+            Some(heir) if prev == NONE && heir.next == NONE => {
+                heir.prev = NONE;
+                self.succeed(class_at(scale.into(), len), child);
+            }
+            _ => self.remove_inner(blocks, run),
+        }
+    }
+
+    /// The same, wherever it lies.
+    #[inline(never)]
+    fn remove_inner(&mut self, blocks: &mut [Block], run: u32) {
         let &Block { len, child, next, prev, scale, .. } = get(blocks, run);
         let (mut after, mut before) = (next, prev);
         let mut heir = NONE;
@@ -113,6 +147,7 @@ impl Bins {
 
     /// Cuts the lowest `len` bytes of the free `run` out of it as `state`; what is left above stays free. `None`, and nothing
     /// is changed, if there are too few blocks.
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn carve(&mut self, table: &mut Table<'_>, run: u32, len: u64, state: State) -> Option<u32> {
         if table.blocks.get(run as usize)?.len == len {
             self.remove(table.blocks, run);
@@ -155,8 +190,9 @@ impl Bins {
     }
 
     /// Joins `run`, in no heap, with the free runs beside it of the same zone: the whole, in no heap either.
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn join(&mut self, table: &mut Table<'_>, run: u32) -> u32 {
-        let &Block { below, above, .. } = get(table.blocks, run);
+        let Some(&Block { below, above, .. }) = table.blocks.get(run as usize) else { return run };
         if table.joins(run, above) {
             self.remove(table.blocks, above);
             table.join_above(run, above);
@@ -166,21 +202,6 @@ impl Bins {
         }
         self.remove(table.blocks, below);
         table.join_above(below, run)
-    }
-
-    /// The longest run of the first class from `from` on that has runs, or [`NONE`].
-    #[inline]
-    fn first_root(&self, from: usize) -> u32 {
-        let first = from / 64;
-        let Some(word) = self.used.get(first) else { return NONE };
-        let upper = word >> (from % 64);
-        if upper != 0 {
-            return self.root(from + upper.trailing_zeros() as usize);
-        }
-        let later = self.words & (u32::MAX << 1 << first);
-        let next = later.trailing_zeros() as usize;
-        let Some(word) = self.used.get(next) else { return NONE };
-        self.root(next * 64 + word.trailing_zeros() as usize)
     }
 
     #[inline(always)]
@@ -215,13 +236,7 @@ fn meld(blocks: &mut [Block], a: u32, b: u32) -> u32 {
 
 /// One heap of the siblings from `first` on: by pairs left to right, then together right to left, which is what makes the
 /// heap logarithmic.
-#[inline]
 fn meld_siblings(blocks: &mut [Block], first: u32) -> u32 {
-    if get(blocks, first).next == NONE { first } else { meld_many(blocks, first) }
-}
-
-#[inline(never)]
-fn meld_many(blocks: &mut [Block], first: u32) -> u32 {
     let (mut rest, mut pairs) = (first, NONE);
     while rest != NONE {
         let second = get(blocks, rest).next;

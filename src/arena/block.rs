@@ -5,6 +5,9 @@ use super::{ArenaError, Prot, Zone};
 /// No block. Reading it gives [`Block::EMPTY`] and editing it does nothing, so the end of a list is no special case.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Blocks that become spare together.
+const SPARES: usize = 16;
+
 /// Blocks that a `u32` can name beside [`NONE`]. Those beyond are never used.
 const LIMIT: usize = NONE as usize;
 
@@ -72,10 +75,10 @@ pub(super) struct Blocks<T> {
 /// What is known of the blocks beside them.
 #[derive(Debug)]
 pub(super) struct Marks {
-    /// Blocks from here on were never used, so no pass over the storage is needed at the start.
+    /// Blocks from here on were never used, nor made spare, so no pass over the storage is needed at the start.
     fresh: u32,
-    /// Used once and given back, linked by `above`.
-    spare: u32,
+    /// In no use, linked by `above`.
+    pub(super) spare: u32,
     /// The lowest run.
     lowest: u32,
 }
@@ -93,6 +96,13 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
         Table { blocks: blocks.get_mut(..limit).unwrap_or_default(), marks: &mut self.marks }
     }
 
+    /// The blocks that were ever used, to be changed: none to be had among them but spares.
+    #[inline]
+    pub(super) fn used(&mut self) -> Option<Table<'_>> {
+        let blocks = self.storage.as_mut().get_mut(..self.marks.fresh as usize)?;
+        Some(Table { blocks, marks: &mut self.marks })
+    }
+
     pub(super) fn all(&self) -> &[Block] {
         let blocks = self.storage.as_ref();
         blocks.get(..LIMIT).unwrap_or(blocks)
@@ -104,8 +114,7 @@ impl<T: AsRef<[Block]> + AsMut<[Block]>> Blocks<T> {
     }
 
     /// The block `index`, if it was ever used: what others hold is not of this table.
-    #[inline]
-    pub(super) fn used(&self, index: u32) -> Option<&Block> {
+    pub(super) fn get_used(&self, index: u32) -> Option<&Block> {
         self.storage.as_ref().get(..self.marks.fresh as usize)?.get(index as usize)
     }
 
@@ -142,7 +151,7 @@ pub(super) fn edit(blocks: &mut [Block], index: u32, change: impl FnOnce(&mut Bl
 /// A table of runs to be changed.
 pub(super) struct Table<'s> {
     pub(super) blocks: &'s mut [Block],
-    marks: &'s mut Marks,
+    pub(super) marks: &'s mut Marks,
 }
 
 impl Table<'_> {
@@ -156,14 +165,12 @@ impl Table<'_> {
     /// The number of a block in no use.
     #[inline]
     pub(super) fn take(&mut self) -> Option<u32> {
-        let Marks { fresh, spare, .. } = self.marks;
-        if let Some(block) = self.blocks.get(*spare as usize) {
-            return Some(core::mem::replace(spare, block.above));
+        if self.marks.spare == NONE {
+            make_spares(self.blocks, self.marks);
         }
-        let index = *fresh;
-        self.blocks.get(index as usize)?;
-        *fresh += 1;
-        Some(index)
+        let spare = self.marks.spare;
+        self.marks.spare = self.blocks.get(spare as usize)?.above;
+        Some(spare)
     }
 
     /// Records `block` as the lowest run and returns its number.
@@ -232,6 +239,18 @@ impl Table<'_> {
         let above = core::mem::replace(&mut self.marks.spare, gone);
         edit(self.blocks, gone, |b| (b.state, b.above) = (State::Spare, above));
     }
+}
+
+/// Makes spares of some blocks that were never used, where none is left.
+#[cold]
+fn make_spares(blocks: &mut [Block], marks: &mut Marks) {
+    let Marks { fresh, spare, .. } = marks;
+    let end = blocks.len().min(*fresh as usize + SPARES) as u32;
+    for number in (*fresh..end).rev() {
+        edit(blocks, number, |b| *b = Block { above: *spare, ..Block::EMPTY });
+        *spare = number;
+    }
+    *fresh = end;
 }
 
 #[cfg(feature = "std")]

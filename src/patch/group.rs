@@ -77,10 +77,12 @@ impl Section<'_> {
         loop {
             let done = match shape {
                 Shape::Other => 0,
-                Shape::Number => self.patch_numbers(places, recipe),
+                Shape::Value => self.patch_values(places),
+                Shape::Distance => self.patch_distances(places),
                 Shape::Low => self.patch_low(places, recipe),
                 Shape::LowForm => self.patch_low_forms(places, recipe),
-                Shape::Near => self.patch_near(places, recipe),
+                Shape::Whole => self.patch_whole(places, recipe),
+                Shape::Page => self.patch_pages(places, recipe),
                 Shape::Word => self.patch_words(places, recipe),
                 Shape::Form => self.patch_forms(places, recipe),
             };
@@ -98,10 +100,16 @@ impl Section<'_> {
     // Each a function of its own, so that its loop has the registers for itself.
 
     #[inline(never)]
-    fn patch_numbers(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        let recipe = recipe.word();
-        let addr = self.addr;
-        self.patch_while::<8>(places, move |_, offset, value| Some(recipe.x(addr.at(offset), value)))
+    fn patch_values(&mut self, places: impl Places) -> usize {
+        self.patch_while::<8>(places, |_, _, value| Some(value))
+    }
+
+    #[inline(never)]
+    fn patch_distances(&mut self, places: impl Places) -> usize {
+        let addr = self.addr.get();
+        self.patch_while::<8>(places, move |_, offset, value| {
+            Some(value.wrapping_sub(addr.wrapping_add(offset as u64)))
+        })
     }
 
     #[inline(never)]
@@ -115,8 +123,14 @@ impl Section<'_> {
     }
 
     #[inline(never)]
-    fn patch_near(&mut self, places: impl Places, recipe: &Recipe) -> usize {
-        self.patch_stencil(places, recipe, Stencil::near)
+    fn patch_whole(&mut self, places: impl Places, recipe: &Recipe) -> usize {
+        let Some(stencil) = recipe.stencil(self.addr) else { return 0 };
+        self.patch_while::<4>(places, move |word, offset, value| stencil.fill(word, offset, value).map(u64::from))
+    }
+
+    #[inline(never)]
+    fn patch_pages(&mut self, places: impl Places, recipe: &Recipe) -> usize {
+        self.patch_stencil(places, recipe, Stencil::page)
     }
 
     #[inline(never)]
@@ -154,8 +168,8 @@ impl Section<'_> {
     ) -> usize {
         let Some(last) = self.bytes.len().checked_sub(SIZE) else { return 0 };
         let mut done = 0;
-        for four in places.fours() {
-            for (offset, value) in four {
+        for eight in places.eights() {
+            for (offset, value) in eight {
                 if !patch::<SIZE>(self.bytes, last, offset, value, &new) {
                     return done;
                 }

@@ -18,8 +18,8 @@ pub(super) trait Places: Copy {
 
     fn ones(&self) -> impl Iterator<Item = (usize, u64)>;
 
-    /// Four at a time, for a loop costs as much as a check; up to three are left.
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>>;
+    /// Eight at a time, for a loop costs as much as a check; up to seven are left.
+    fn eights(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>>;
 
     /// A number that is aligned as all offsets are.
     fn alignment(&self) -> u64;
@@ -66,8 +66,8 @@ impl Places for Sites<'_> {
     }
 
     #[inline(always)]
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
-        zip(self.offsets.as_chunks::<4>().0, self.values.as_chunks::<4>().0)
+    fn eights(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
+        zip(self.offsets.as_chunks::<8>().0, self.values.as_chunks::<8>().0)
             .map(|(offsets, values)| zip(offsets, values).map(|(offset, value)| (*offset as usize, *value)))
     }
 
@@ -122,8 +122,8 @@ impl Places for Run<'_> {
     }
 
     #[inline(always)]
-    fn fours(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
-        zip((0..).step_by(4), self.targets.as_chunks::<4>().0)
+    fn eights(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, u64)>> {
+        zip((0..).step_by(8), self.targets.as_chunks::<8>().0)
             .map(|(from, targets)| zip(from.., targets).map(|(index, target)| (self.offset(index), target.get())))
     }
 

@@ -4,7 +4,7 @@
 //! A recipe never passes what [`Reloc::apply`] refuses, and its answer is the same. It may refuse what
 //! `apply` passes, for what is rare is left out of it: whoever is refused asks `apply`, which also says why.
 
-use super::form::Form;
+use super::form::{Form, Pattern};
 use super::row::{Fits, Row, X};
 use super::site::Site;
 use super::stencil::Stencil;
@@ -150,14 +150,18 @@ impl Recipe {
 pub(crate) enum Shape {
     /// [`Reloc::apply`] is always to be asked.
     Other,
-    /// Eight bytes of data: all of `X`.
-    Number,
+    /// Eight bytes of data: all of the value.
+    Value,
+    /// Eight bytes of data: all of the distance from the place.
+    Distance,
     /// A word that takes some bits of any value, not measured from the place; what words fit, a [`Pattern`] tells.
     Low,
     /// A word that takes some bits of the value, not measured from the place; what words fit, only the table of [`Form`] tells.
     LowForm,
-    /// A word that takes some bits of the distance from the place; what words fit, a pattern tells.
-    Near,
+    /// A word that is all field and opcode, and takes the distance from the place, checked.
+    Whole,
+    /// A word that takes the distance between pages, checked, and spreads it; what words fit, a pattern tells.
+    Page,
     /// Any other word of which a pattern tells.
     Word,
     /// Any other word.
@@ -170,10 +174,13 @@ impl Recipe {
             return Shape::Other;
         }
         match (self, self.has_stencil()) {
-            (Self { is_wide: true, .. }, _) => Shape::Number,
+            (Self { is_wide: true, origin: 0, .. }, _) => Shape::Value,
+            (Self { is_wide: true, origin: u64::MAX, .. }, _) => Shape::Distance,
+            (Self { is_wide: true, .. }, _) => Shape::Other,
             (Self { origin: 0, bias: 0, outside: 0, spread: 1, .. }, true) => Shape::Low,
             (Self { origin: 0, bias: 0, spread: 1, .. }, false) => Shape::LowForm,
-            (Self { origin: u64::MAX, spread: 1, .. }, true) => Shape::Near,
+            (Self { origin: u64::MAX, spread: 1, .. }, true) if self.is_whole() => Shape::Whole,
+            (Self { origin: Stencil::PAGE, spread: Stencil::SPREAD, .. }, true) if self.is_picked() => Shape::Page,
             (_, true) => Shape::Word,
             (_, false) => Shape::Form,
         }
@@ -185,6 +192,23 @@ impl Recipe {
             Some(pattern) => pattern.mask & !self.keep == 0 && self.bias & !self.origin == 0,
             None => false,
         }
+    }
+
+    /// Whether the field is what a pattern does not tell of the word, and what is not checked of `X`, rotated.
+    const fn is_whole(&self) -> bool {
+        let field = !self.keep as u64;
+        match self.form.pattern() {
+            Some(Pattern { mask, .. }) => {
+                mask == self.keep && self.picked == field && self.outside.rotate_left(self.rotate as u32) == !field
+            }
+            None => false,
+        }
+    }
+
+    /// Whether nothing of an `X` that passed, rotated, is in the way where bits are spread to.
+    const fn is_picked(&self) -> bool {
+        let passes = !self.outside.rotate_left(self.rotate as u32) as u32;
+        passes.leading_zeros() + self.spread.ilog2() >= u32::BITS
     }
 
     /// The same for many places in a section at `addr`; `None` where it has no such [`Shape`].
@@ -209,7 +233,7 @@ impl Recipe {
 
     /// `X`, modulo 2^64.
     #[inline(always)]
-    pub(crate) const fn x(&self, place: Addr, value: u64) -> u64 {
+    const fn x(&self, place: Addr, value: u64) -> u64 {
         value.wrapping_sub(place.get() & self.origin)
     }
 

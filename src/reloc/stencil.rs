@@ -34,6 +34,12 @@ pub(crate) struct Stencil {
 }
 
 impl Stencil {
+    /// The bits of the place that a page is measured from.
+    pub(super) const PAGE: u64 = !(Addr::PAGE - 1);
+
+    /// How the bits of `ADRP` are spread.
+    pub(super) const SPREAD: u64 = 1 + (1 << 26);
+
     /// That of `recipe`, of whose words a pattern tells, in a section at `addr`.
     #[inline(always)]
     pub(super) const fn of(recipe: &Recipe, Pattern { mask, bits }: Pattern, addr: Addr) -> Self {
@@ -57,10 +63,20 @@ impl Stencil {
         Some(word ^ (picked ^ other) & self.field)
     }
 
-    /// The stencil of [`Shape::Near`](super::Shape::Near), what it has in common with others being constants of the code.
+    /// The same for [`Shape::Whole`](super::Shape::Whole): one comparison for the range, the alignment and the opcode.
     #[inline(always)]
-    pub(crate) const fn near(self) -> Self {
-        Self { origin: u64::MAX, picked: u64::MAX, spread: 1, ..self }
+    pub(crate) const fn fill(&self, word: u32, offset: usize, value: u64) -> Option<u32> {
+        let x = value.wrapping_sub(self.base.wrapping_add(offset as u64)).rotate_left(self.rotate);
+        if (x | (word ^ self.bits) as u64) & !(self.field as u64) != 0 {
+            return None;
+        }
+        Some(x as u32 ^ self.bits)
+    }
+
+    /// The stencil of [`Shape::Page`](super::Shape::Page), what it has in common with others being constants of the code.
+    #[inline(always)]
+    pub(crate) const fn page(self) -> Self {
+        Self { origin: Self::PAGE, picked: u64::MAX, spread: Self::SPREAD, ..self }
     }
 
     /// The same for [`Shape::Low`](super::Shape::Low).
