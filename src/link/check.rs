@@ -18,7 +18,7 @@ use core::ops::Range;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
-    pub(super) fn check(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
+    pub(super) fn check(&mut self, has_slots: bool, report: &mut Report<'_>) -> Result<(), Fatal> {
         let mut calls = Calls::new();
         for (object, input) in self.inputs.iter().enumerate() {
             let Some(&first) = self.firsts.get(object) else { continue };
@@ -26,7 +26,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
                 let number = first.section + index;
                 let Some(run) = self.layout.run(number) else { continue };
                 let Some(table) = Table::new(input, &first, index, &self.layout) else { continue };
-                let count = self.check_run(&table, run, &mut calls, report);
+                let count = self.check_run(&table, run, has_slots, &mut calls, report);
                 self.layout.note_run(number, Run { count, ..run });
             }
         }
@@ -35,11 +35,18 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     }
 
     /// Does so with the relocations of one section, of which the scan left `run`. Answers how many of them mean something.
-    fn check_run(&mut self, table: &Table<'_, 'data, O>, run: Run, calls: &mut Calls, report: &mut Report<'_>) -> u32 {
+    fn check_run(
+        &mut self,
+        table: &Table<'_, 'data, O>,
+        run: Run,
+        has_slots: bool,
+        calls: &mut Calls,
+        report: &mut Report<'_>,
+    ) -> u32 {
         let (first, end) = (run.first as usize, run.first as usize + run.count as usize);
         let (mut again, mut next, mut is_sparse) = (Again::new(), first, false);
         loop {
-            next += self.check_quickly(table, next..end);
+            next += self.check_quickly(table, next..end, has_slots);
             if next >= end {
                 break;
             }
@@ -64,10 +71,9 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Takes down what the first of the relocations pending in `records` are given: the address of what they refer to, or its
     /// slot. Answers how many; not the next, which does not fit that, or may have to be given something else.
     #[inline(never)]
-    fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>) -> usize {
-        let Self { fixups, layout, router, summary, has_slots, .. } = self;
+    fn check_quickly(&mut self, table: &Table<'_, 'data, O>, records: Range<usize>, has_slots: bool) -> usize {
+        let Self { fixups, layout, router, summary, .. } = self;
         let (Some(start), Some(records), true) = (table.start, fixups.get_mut(records), QUICK) else { return 0 };
-        let has_slots = *has_slots;
         let (placed, outputs) = (&*layout.placed, layout.outputs());
         let (mut all, mut slots) = (0, 0);
         for record in records {

@@ -43,7 +43,8 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             let is_there = segment.addr == section.addr() && segment.in_file <= section.len() as u64;
             let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(section.len());
             let bytes = section.bytes_mut().get_mut(..size).filter(|_| is_there);
-            self.clear(index, bytes.ok_or(CommitError::Memory(index))?);
+            let bytes = bytes.ok_or(CommitError::Memory(index))?;
+            if QUICK { self.clear(index, bytes) } else { bytes.fill(0) }
         }
         self.write(&mut Memory { sections: memory, part: None })
     }
@@ -98,7 +99,7 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             bytes.get_mut(at(start)..at(end)).unwrap_or_default().fill(0);
         };
         let mut used = 0;
-        for output in self.outputs().iter().filter(|output| QUICK && output.segment() == Some(index)) {
+        for output in self.outputs().iter().filter(|output| output.segment() == Some(index)) {
             let start = output.addr.distance_from(segment.addr).cast_unsigned();
             let end = start.saturating_add(output.size);
             // It may be less than the alignment that is between it and what is before it, to which nothing was copied yet.

@@ -13,6 +13,7 @@ use super::tls::Template;
 use super::{Input, Report};
 use crate::addr::Addr;
 use crate::arena::Prot;
+use crate::patch::QUICK;
 
 /// The linker's own output sections, by their numbers.
 pub(super) const GOT: usize = 0;
@@ -217,7 +218,7 @@ impl<'t, 'data> Layout<'t, 'data> {
         let is = |number| table.get(number as usize).is_some_and(|output| output.name == name && output.prot == prot);
         let number = self.names.enter(name, new, is).ok_or(Fatal::Table(Lent::OutputNames))?;
         if number == new {
-            self.push(Output { name, prot, step: order::of(name), is_filled: true, ..Output::default() })?;
+            self.push(Output { name, prot, step: order::of(name), is_filled: QUICK, ..Output::default() })?;
         }
         Ok(number)
     }
@@ -233,11 +234,15 @@ impl<'t, 'data> Layout<'t, 'data> {
         let output = self.table.get_mut(number as usize).ok_or(Fatal::Table(Lent::Outputs))?;
         let before = output.size;
         let offset = output.append(align, content.size()).ok_or(Fatal::TooBig)?;
-        let (is_zeros, gap) = (matches!(content, Content::Zeros(_)), u8::try_from(offset - before));
+        let is_zeros = matches!(content, Content::Zeros(_));
         output.zeros &= is_zeros || content.size() == 0;
-        output.is_filled &= !is_zeros && gap.is_ok();
         let placed = self.placed.get_mut(section).ok_or(Fatal::Table(Lent::Sections))?;
-        (placed.output, placed.offset, placed.gap) = (number, offset, gap.unwrap_or(0));
+        (placed.output, placed.offset) = (number, offset);
+        if QUICK {
+            let gap = u8::try_from(offset - before);
+            output.is_filled &= !is_zeros && gap.is_ok();
+            placed.gap = gap.unwrap_or(0);
+        }
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl Needs {
     }
 
     /// Adds what the headers of `object` tell, and has `visit` see its sections.
-    fn add<'data, O: Object<'data>>(&mut self, object: &O, mut visit: impl FnMut((usize, object::Kind<'data>))) {
+    fn add<'data, O: Object<'data>>(&mut self, object: &O, mut visit: impl FnMut(usize, object::Kind<'data>)) {
         self.sections = self.sections.saturating_add(object.section_count());
         self.symbols = self.symbols.saturating_add(object.symbol_count());
         for index in 0..object.section_count() {
@@ -88,7 +88,7 @@ impl Needs {
                 object::Kind::Relocations { count, .. } => self.fixups = self.fixups.saturating_add(count),
                 _ => {}
             }
-            visit((index, kind));
+            visit(index, kind);
         }
     }
 }
@@ -101,7 +101,7 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
     let mut kinds = Kinds { counts: [[0; 2]; Reloc::ALL.len()] };
     for Input { object, .. } in inputs {
         let groups = needs.groups;
-        needs.add(object, |kind| found.section(object, kind, &mut kinds));
+        needs.add(object, |index, kind| found.section(object, index, kind, &mut kinds));
         found.symbols(object, needs.groups > groups);
     }
     if FULL {
@@ -138,7 +138,7 @@ pub fn bound<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -
     let mut needs = Needs::of_linker(inputs.len(), pins);
     let mut pieces = 0;
     for Input { object, .. } in inputs {
-        needs.add(object, |(_, kind)| {
+        needs.add(object, |_, kind| {
             pieces += usize::from(matches!(kind, object::Kind::Loaded { prot: Prot::ReadExec, .. }));
         });
     }
@@ -177,7 +177,8 @@ impl Found {
     fn section<'data, O: Object<'data>>(
         &mut self,
         object: &O,
-        (index, kind): (usize, object::Kind<'data>),
+        index: usize,
+        kind: object::Kind<'data>,
         kinds: &mut Kinds,
     ) {
         match kind {

@@ -35,8 +35,6 @@ pub struct Plan<'t, 'data, O> {
     pub(super) pins: usize,
     /// What was checked, and by which rungs it goes; what was made for it is counted when it is asked for.
     pub(super) summary: Summary,
-    /// Slots that are the same for all objects have the numbers that the scan gave them.
-    pub(super) has_slots: bool,
     /// Some places are initialised by functions.
     pub(super) has_initialised: bool,
 }
@@ -133,21 +131,9 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let router = Router { got, isles, policy, threads: None, margin: 0 };
         let (slots, pins, fixups) = (counts.slots, pins.len(), tables.fixups);
         let summary = Summary::default();
-        let (has_slots, has_initialised) = (QUICK && !firsts.iter().any(|first| first.has_near), false);
-        let mut plan = Self {
-            inputs,
-            firsts,
-            symbols,
-            layout,
-            router,
-            fixups,
-            endian,
-            slots,
-            pins,
-            summary,
-            has_slots,
-            has_initialised,
-        };
+        let has_initialised = false;
+        let mut plan =
+            Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
         plan.router.threads = plan.threads(options.tls);
         if plan.router.isles.are_several() {
             plan.tally(report)?;
@@ -158,12 +144,13 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
         }
+        let has_slots = QUICK && !plan.firsts.iter().any(|first| first.has_near);
         if has_slots && !plan.symbols.make_slots(counts.numbered, &mut plan.router.got) {
             return Err(Fatal::Table(Lent::Slots));
         }
         bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
         indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
-        plan.check(report)?;
+        plan.check(has_slots, report)?;
         if plan.router.isles.is_short() {
             return Err(Fatal::Table(Lent::Veneers));
         }

@@ -70,7 +70,9 @@ pub(super) fn scan<'data, O: Object<'data>>(
             layout.note_run(first.section + index, Run { of: table.number, first: run_first, count });
             next = end;
         }
-        first.has_near = scan.has_near;
+        if QUICK || FULL {
+            first.has_near = scan.has_near;
+        }
     }
     Ok(scan.counts)
 }
