@@ -1,8 +1,9 @@
 //! What a link of whole objects costs, from the files' bytes in memory to the image in memory, beside the linkers in the
 //! same run: LLVM's JITLink and RuntimeDyld in a process of their own (`llvm/link_object.cc`), ld.lld and mold as processes.
 //!
-//! Time is the processor's, and the median of several runs; beside what is timed as a process, it is that in user space. Here as
-//! there, one link after the other runs in a process: the tables of one are kept for the next. In test mode nothing is timed;
+//! Time is the processor's; beside what is timed as a process, that in user space. All have their turns in each of several
+//! rounds, and the median of the rounds' ratios counts. Here as there, one link after the other runs in a process: the tables of
+//! one are kept for the next. In test mode nothing is timed;
 //! objects are linked and compared.
 
 #[path = "link/peers.rs"]
@@ -15,6 +16,7 @@ mod whole;
 use aarch64_reloc::formats::elf::Elf;
 use aarch64_reloc::link::{Input, Storage, Summary};
 use peers::{Peers, processor_time, user_time};
+use std::collections::BTreeMap;
 use whole::{libcrypto, link, with_members};
 
 fn link_object(bytes: &[u8], kept: &mut Storage<'static>) -> Summary {
@@ -23,104 +25,127 @@ fn link_object(bytes: &[u8], kept: &mut Storage<'static>) -> Summary {
 
 /// Nanoseconds of processor time that `work` takes, the median of `times`.
 fn median(times: usize, mut work: impl FnMut()) -> f64 {
-    let mut taken: Vec<_> = (0..times)
-        .map(|_| {
-            let start = processor_time();
-            work();
-            processor_time() - start
-        })
-        .collect();
-    taken.sort_unstable();
-    taken[times / 2] as f64
+    let turn = |_| {
+        let start = processor_time();
+        work();
+        (processor_time() - start) as f64
+    };
+    middle((0..times).map(turn).collect())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Nanoseconds in user space that `work` takes. The clock is a coarse one.
 fn user_time_of(mut work: impl FnMut()) -> f64 {
-    const TIMES: u64 = 30;
+    const TIMES: u64 = 10;
     let start = user_time();
     (0..TIMES).for_each(|_| work());
     ((user_time() - start) / TIMES) as f64
 }
 
-/// The table, and what of the wanted ratios was missed.
+/// Nanoseconds a relocation, round by round, of who did what.
 #[derive(Default)]
-struct Board {
-    missed: Vec<String>,
-}
+struct Board(BTreeMap<Work, Vec<f64>>);
+
+/// What was linked, and by whom.
+type Work = (usize, &'static str);
 
 impl Board {
-    fn line(&self, what: &str, who: &str, each: f64, relocations: usize) {
-        println!("{what:<42} {who:<12} {:9.1} ns a relocation", each / relocations as f64);
-    }
-
-    /// `one` is to be at most `most` times `other`.
-    fn at_most(&mut self, what: String, one: f64, most: f64, other: f64) {
-        let ratio = one / other;
-        println!("{what}: {ratio:.2}, wanted: {most:.2} at the most");
-        if ratio > most {
-            self.missed.push(what);
+    fn note(&mut self, what: usize, who: &'static str, taken: Option<f64>, relocations: usize) {
+        if let Some(taken) = taken {
+            self.0.entry((what, who)).or_default().push(taken / relocations as f64);
         }
     }
 
-    fn faster(&mut self, what: &str, peer: &str, ours: f64, times: f64, theirs: Option<f64>) {
-        let Some(theirs) = theirs else { return };
-        let ratio = theirs / ours;
-        println!("{what}: {ratio:.2} times faster than {peer}, wanted: {times:.1}");
-        if ratio < times {
-            self.missed.push(format!("{what}: {ratio:.2} times {peer}"));
-        }
+    /// One by the other, the median of the rounds: what a round has in common, such as a slow machine, is in both. `None` where
+    /// one was not timed.
+    fn ratio(&self, one: Work, other: Work) -> Option<f64> {
+        let (one, other) = (self.0.get(&one)?, self.0.get(&other)?);
+        Some(middle(one.iter().zip(other).map(|(one, other)| one / other).collect()))
     }
 }
 
 /// Relocations and sections of the synthetic objects.
 const SIZES: [(usize, usize); 4] = [(10_000, 1), (100_000, 1), (1_000_000, 1), (1_000_000, 10_000)];
+/// Some of them by their indices, and what comes after them.
+const SMALL: usize = 0;
+const LARGE: usize = 2;
+const TORN: usize = 3;
+const CRYPTO: usize = SIZES.len();
+const ROUNDS: usize = 7;
+
+/// What is wanted: of what, who, and how many times the time of whom.
+const WANTED: [(Work, f64, Work); 6] = [
+    ((LARGE, "JITLink"), 4.0, (LARGE, "here")),
+    ((LARGE, "RuntimeDyld"), 20.0, (LARGE, "here")),
+    ((TORN, "JITLink"), 4.0, (TORN, "here")),
+    ((CRYPTO, "ld.lld"), 5.0, (CRYPTO, "here")),
+    ((LARGE, "here"), 1.0 / 1.5, (TORN, "here")),
+    ((SMALL, "here"), 1.0 / 1.3, (LARGE, "here")),
+];
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return check();
     }
-    let (peers, mut board, mut ours) = (Peers::find(), Board::default(), Vec::new());
-    for (relocations, sections) in SIZES {
-        let what = format!("{relocations} relocations in {sections} sections");
-        let object = synthetic::object(relocations, sections);
-        let path = peers.write("synthetic.o", &object);
-        let mut kept = Storage::default();
-        let own = median(7, || _ = link_object(&object, &mut kept));
-        board.line(&what, "here", own, relocations);
-        board.line(&what, "new tables", median(5, || _ = link_object(&object, &mut Storage::default())), relocations);
-        ours.push(own / relocations as f64);
-        let jitlink = peers.in_process("jitlink", 5, &path);
-        // Its time grows with the square of the sections.
-        let rtdyld = if sections == 1 { peers.in_process("rtdyld", 3, &path) } else { None };
-        let lld = peers.process("ld.lld-19", 3, &["--no-relax", "-e", "0"], &path);
-        let mold = peers.process("mold", 3, &["--no-fork", "-m", "aarch64linux", "-e", "0"], &path);
-        for (who, taken) in [("JITLink", jitlink), ("RuntimeDyld", rtdyld), ("ld.lld", lld), ("mold", mold)] {
-            taken.inspect(|&taken| board.line(&what, who, taken, relocations));
+    let (peers, mut board) = (Peers::find(), Board::default());
+    let objects = SIZES.map(|(relocations, sections)| synthetic::object(relocations, sections));
+    let files: Vec<_> = (0..).zip(&objects).map(|(at, object)| peers.write(&format!("{at}.o"), object)).collect();
+    let libcrypto = libcrypto().map(|path| (std::fs::read(&path).unwrap(), path));
+    let mut kept = SIZES.map(|_| Storage::default());
+    let mut of_libcrypto = Storage::default();
+    for _ in 0..ROUNDS {
+        for (what, (relocations, sections)) in SIZES.into_iter().enumerate() {
+            let (object, kept, file) = (&objects[what], &mut kept[what], &files[what]);
+            // Many turns of what is short.
+            let turns = 3.max(100_000 / relocations);
+            let mut note = |who, taken| board.note(what, who, taken, relocations);
+            note("here", Some(median(turns, || _ = link_object(object, kept))));
+            note("JITLink", peers.in_process("jitlink", turns, file));
+            note("new tables", Some(median(turns, || _ = link_object(object, &mut Storage::default()))));
+            // Its time grows with the square of the sections.
+            note("RuntimeDyld", if sections == 1 { peers.in_process("rtdyld", 1, file) } else { None });
+            note("ld.lld", peers.process("ld.lld-19", &["--no-relax", "-e", "0"], file));
+            note("mold", peers.process("mold", &["--no-fork", "-m", "aarch64linux", "-e", "0"], file));
         }
-        if relocations == 1_000_000 {
-            board.faster(&what, "JITLink", own, 4.0, jitlink);
-            board.faster(&what, "RuntimeDyld", own, 20.0, rtdyld);
+        if let Some((bytes, path)) = &libcrypto {
+            let mut link = |inputs: &[Input<'_, Elf<'_>>]| link(inputs, &mut of_libcrypto, &mut Vec::new());
+            let relocations = with_members(bytes, &mut link).relocations;
+            let mut note = |who, taken| board.note(CRYPTO, who, taken, relocations);
+            note("here", Some(with_members(bytes, |inputs| user_time_of(|| _ = link(inputs)))));
+            let options = ["--whole-archive", "--unresolved-symbols=ignore-all", "--no-relax", "-e", "0"];
+            note("ld.lld", peers.process("ld.lld-19", &options, path));
+            note("with its selection", Some(user_time_of(|| _ = with_members(bytes, &mut link))));
         }
     }
-    if let [small, _, large, torn] = ours[..] {
-        board.at_most("10 000 sections, of one".into(), torn, 1.5, large);
-        board.at_most("1 000 000 relocations, of 10 000, each".into(), large, 1.3, small);
+    let name = |what| match SIZES.get(what) {
+        Some((relocations, sections)) => format!("{relocations} relocations in {sections} sections"),
+        None => "libcrypto.a whole".into(),
+    };
+    for (&(what, who), times) in &board.0 {
+        let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+        println!(
+            "{:<40} {who:<18} {:7.1} ns a relocation, {least:7.1} at the least",
+            name(what),
+            middle(times.clone())
+        );
     }
-    if let Some(path) = libcrypto() {
-        let bytes = std::fs::read(&path).unwrap();
-        let mut kept = Storage::default();
-        let mut link = |inputs: &[Input<'_, Elf<'_>>]| link(inputs, &mut kept, &mut Vec::new());
-        let relocations = with_members(&bytes, &mut link).relocations;
-        let whole = user_time_of(|| _ = with_members(&bytes, &mut link));
-        let own = with_members(&bytes, |inputs| user_time_of(|| _ = link(inputs)));
-        board.line("libcrypto.a whole", "here", own, relocations);
-        board.line("libcrypto.a whole, and its selection", "here", whole, relocations);
-        let options = ["--whole-archive", "--unresolved-symbols=ignore-all", "--no-relax", "-e", "0"];
-        let lld = peers.process("ld.lld-19", 5, &options, &path);
-        lld.inspect(|&taken| board.line("libcrypto.a whole", "ld.lld", taken, relocations));
-        board.faster("libcrypto.a whole", "ld.lld", own, 5.0, lld);
+    let mut missed = Vec::new();
+    for (one, wanted, other) in WANTED {
+        let Some(ratio) = board.ratio(one, other) else { continue };
+        let what = match one.0 == other.0 {
+            true => format!("{}, {} to {}: {ratio:.2}", name(one.0), one.1, other.1),
+            false => format!("{}, {} to {}: {ratio:.2}", one.1, name(one.0), name(other.0)),
+        };
+        println!("{what}, wanted: {wanted:.2}");
+        if ratio < wanted {
+            missed.push(what);
+        }
     }
-    assert!(board.missed.is_empty(), "missed: {:#?}", board.missed);
+    assert!(missed.is_empty(), "missed: {missed:#?}");
 }
 
 /// What is timed gives the same however often it is done, and all of it is direct or by the GOT.

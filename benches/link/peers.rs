@@ -1,5 +1,7 @@
 //! The other linkers, each in a process of its own.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,13 +34,15 @@ pub struct Peers {
     folder: TempDir,
     /// `llvm/link_object.cc`, built.
     llvm: Option<PathBuf>,
+    /// Why some are skipped, which was printed.
+    skipped: RefCell<BTreeSet<String>>,
 }
 
 impl Peers {
     pub fn find() -> Self {
         let folder = TempDir::new().unwrap();
         let llvm = build(folder.path()).map_err(|why| println!("JITLink and RuntimeDyld: skipped, {why}")).ok();
-        Self { folder, llvm }
+        Self { folder, llvm, skipped: RefCell::default() }
     }
 
     /// Writes a file for them.
@@ -52,8 +56,7 @@ impl Peers {
     pub fn in_process(&self, linker: &str, times: usize, object: &Path) -> Option<f64> {
         let output = Command::new(self.llvm.as_ref()?).args([linker, &times.to_string()]).arg(object).output().unwrap();
         if !output.status.success() {
-            println!("{linker}: {}", String::from_utf8_lossy(&output.stderr).trim());
-            return None;
+            return self.skip(format!("{linker}: {}", String::from_utf8_lossy(&output.stderr).trim()));
         }
         let mut taken: Vec<u64> =
             String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect();
@@ -61,27 +64,26 @@ impl Peers {
         taken.get(taken.len() / 2).map(|&taken| taken as f64)
     }
 
-    /// Nanoseconds that a process takes in user space, the median of `times`.
-    pub fn process(&self, linker: &str, times: usize, options: &[&str], file: &Path) -> Option<f64> {
-        let mut taken = Vec::new();
-        for _ in 0..times {
-            let start = user_time_of(libc::RUSAGE_CHILDREN);
-            let mut command = Command::new(linker);
-            command.args(options).arg(file).arg("-o").arg(self.folder.path().join("image")).stderr(Stdio::null());
-            match command.status() {
-                Err(why) => {
-                    println!("{linker}: skipped, {why}");
-                    return None;
-                }
-                Ok(status) if !status.success() => {
-                    println!("{linker}: skipped, it refuses the file ({status})");
-                    return None;
-                }
-                Ok(_) => taken.push(user_time_of(libc::RUSAGE_CHILDREN) - start),
-            }
+    /// Nanoseconds that a process takes in user space.
+    pub fn process(&self, linker: &str, options: &[&str], file: &Path) -> Option<f64> {
+        let start = user_time_of(libc::RUSAGE_CHILDREN);
+        let mut command = Command::new(linker);
+        command.args(options).arg(file).arg("-o").arg(self.folder.path().join("image")).stderr(Stdio::null());
+        match command.status() {
+            Err(why) => self.skip(format!("{linker}: skipped, {why}")),
+            Ok(status) if !status.success() => self.skip(format!("{linker}: skipped, it refuses a file ({status})")),
+            Ok(_) => Some((user_time_of(libc::RUSAGE_CHILDREN) - start) as f64),
         }
-        taken.sort_unstable();
-        taken.get(times / 2).map(|&taken| taken as f64)
+    }
+
+    /// Says why one is skipped, once.
+    fn skip(&self, why: String) -> Option<f64> {
+        let mut skipped = self.skipped.borrow_mut();
+        if !skipped.contains(&why) {
+            println!("{why}");
+            skipped.insert(why);
+        }
+        None
     }
 }
 
