@@ -59,6 +59,7 @@ impl Default for Lists {
 
 impl Table<'_> {
     /// Takes as many units as `units` are: the first of them.
+    #[cfg_attr(feature = "fast", inline)]
     pub(super) fn take(&mut self, units: Units) -> Option<u32> {
         let capacity = self.records.len() as u32;
         let (unit, count) = match units {
