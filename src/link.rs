@@ -1,6 +1,6 @@
 //! Linking whole objects: a plan, which may fail and writes nothing, then its commit, which cannot.
 //!
-//! 1. [`measure`] says how long the [`Tables`] must be; the caller lends them.
+//! 1. [`measure`] says how long the [`Tables`] must be, or [`bound`] says it sooner and for more; the caller lends them.
 //! 2. [`Plan::new`] reads the objects ([`Object`], whatever their format), resolves symbols, lays out output sections, makes
 //!    the GOT and the veneers, and checks every relocation against the bytes of the objects. Every failure is reported.
 //! 3. [`Plan::commit`] writes the image into memory that the caller brings.

@@ -132,8 +132,8 @@ pub fn measure<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize)
 }
 
 /// Bounds for the same that are found without reading the objects' relocations and symbols, and so lie far above: for tables in
-/// address space that takes no memory before it is written to, like the longest ones of a [`Storage`](super::Storage). No more
-/// is written there than where the tables are of the lengths that [`measure`] gives; it takes about a tenth of a link.
+/// address space that takes no memory before it is written to, like the longest ones of a [`Storage`](super::Storage). Little
+/// more is written there than to tables of the lengths that [`measure`] gives, which takes about a tenth of a link.
 pub fn bound<'data, O: Object<'data>>(inputs: &[Input<'data, O>], pins: usize) -> Needs {
     let mut needs = Needs::of_linker(inputs.len(), pins);
     let mut pieces = 0;
