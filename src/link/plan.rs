@@ -8,14 +8,14 @@ use super::object::{Content, Definition, Kind, Object};
 use super::parts::{self, FULL};
 use super::policy::Policy;
 use super::route::{Reference, Router};
-use super::scan::scan;
+use super::scan::{NUMBERED, scan};
 use super::symbols::Symbols;
 use super::tables::{First, Tables};
 use super::tls::{Threads, Tls};
 use super::{Input, Options, Report, Request, Summary, indirect};
 use crate::addr::Addr;
 use crate::got::Got;
-use crate::patch::{Endian, Fixup, QUICK};
+use crate::patch::{Endian, Fixup};
 
 /// Objects linked in thought: every address is known, every relocation fits.
 ///
@@ -144,7 +144,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
         }
-        let has_slots = QUICK && !plan.firsts.iter().any(|first| first.has_near);
+        let has_slots = NUMBERED && !plan.firsts.iter().any(|first| first.has_near);
         if has_slots && !plan.symbols.make_slots(counts.numbered, &mut plan.router.got) {
             return Err(Fatal::Table(Lent::Slots));
         }

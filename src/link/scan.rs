@@ -17,6 +17,10 @@ use crate::patch::{Fixup, QUICK};
 use crate::prefetch::prefetch;
 use crate::reloc::{Class, Reloc, Remedy};
 
+/// Whether the slots that are the same for all objects get their numbers when they are counted; else when they are first wanted,
+/// which is in the same order.
+pub(super) const NUMBERED: bool = QUICK || FULL;
+
 /// What the plan needs room for, at the most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -212,7 +216,7 @@ impl Scan<'_, '_> {
         let Link { facts, number, target: &Target { section, .. }, to, .. } = link;
         let wants_island = self.count(&self.wants_within(reach(site.relocation.reloc), &link, layout));
         let left = match facts.is_slot {
-            true => Some((Class::Slot, self.number_slot(number).into())),
+            true => self.symbols.targets().get(number as usize).map(|target| (Class::Slot, target.slot.into())),
             false => pending::in_section(section, to.get().cast_signed()).map(|value| (Class::Addr, value)),
         };
         match (u32::try_from(site.relocation.offset), left) {
@@ -220,16 +224,6 @@ impl Scan<'_, '_> {
             _ => pending::leave(record),
         }
         wants_island
-    }
-
-    /// The number of the slot of symbol `number`, for which one is counted.
-    fn number_slot(&mut self, number: u32) -> u32 {
-        let Some(target) = self.symbols.get_mut(number as usize) else { return NONE };
-        if target.slot == NONE {
-            target.slot = self.counts.numbered;
-            self.counts.numbered += 1;
-        }
-        target.slot
     }
 
     /// Leaves in `record` a call through a slot, if the veneer for all such calls of its symbol is counted. Answers whether.

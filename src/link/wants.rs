@@ -5,7 +5,7 @@ use super::kinds::{reach, slots as slots_of};
 use super::layout::Layout;
 use super::parts::FULL;
 use super::route::{Link, Reference, refers_to_nothing, through_slot};
-use super::scan::{Scan, reads_text};
+use super::scan::{NUMBERED, Scan, reads_text};
 use super::spans::{Lies, covers};
 use super::tables::Target;
 use super::{erratum, indirect};
@@ -110,7 +110,16 @@ impl Scan<'_, '_> {
             // One for all.
             Some(Kind::Gldm) if FULL && replace(&mut self.has_module, true) => {}
             Some(Kind::Gldm) => counts.slots += slots_of(Kind::Gldm),
-            Some(kind) => counts.slots += self.symbols.get_mut(number as usize).map_or(0, |target| target.count(kind)),
+            Some(kind) => {
+                if let Some(target) = self.symbols.get_mut(number as usize) {
+                    let slots = target.count(kind);
+                    counts.slots += slots;
+                    if NUMBERED && kind == Kind::Gdat && slots > 0 {
+                        target.slot = counts.numbered;
+                        counts.numbered += 1;
+                    }
+                }
+            }
             None => {}
         }
         if matches!(way, Way::Direct) {
