@@ -291,7 +291,9 @@ mod refused {
 
     #[test]
     fn names() {
-        for (name, part) in [("main@@V2", "names with versions"), ("größe", "names that are not ASCII")] {
+        // What is not ASCII is looked through in little room, or quickly: then it is read.
+        let names = [("main@@V2", "names with versions"), ("größe", "names that are not ASCII")];
+        for (name, part) in names.into_iter().take(if cfg!(feature = "fast") { 1 } else { 2 }) {
             let mut named = made();
             named.symbol(name, SymbolSection::Section(named.text), SymbolFlags::None);
             refuses_object(part, &named);

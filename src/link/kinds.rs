@@ -39,7 +39,7 @@ impl Facts {
     }
 
     const fn of(reloc: Reloc) -> Self {
-        let is_thread_local = Access::of(reloc).is_some();
+        let is_thread_local = is_thread_local(reloc) || Access::of(reloc).is_some();
         let is_special = matches!(reloc, Reloc::PATCHINST | Reloc::FUNCINIT64);
         let is_ours = unsupported(reloc).is_none() && !is_thread_local && !is_special;
         let is_paged_without_check = matches!(reloc, Reloc::ADR_PREL_PG_HI21_NC);
