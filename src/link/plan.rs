@@ -135,8 +135,11 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
         let mut plan =
             Self { inputs, firsts, symbols, layout, router, fixups, endian, slots, pins, summary, has_initialised };
         plan.router.threads = plan.threads(options.tls);
+        // Slots near a base come first: which slots are whose is known when they are made.
+        let is_numbered = NUMBERED && !plan.firsts.iter().any(|first| first.has_near);
+        let numbered = if is_numbered { counts.numbered } else { 0 };
         if plan.router.isles.are_several() {
-            plan.tally(report)?;
+            plan.tally(numbered, report)?;
             plan.router.threads = plan.threads(options.tls);
         } else {
             let spare = if FULL && plan.layout.extent() <= counts.within { 0 } else { counts.spare };
@@ -144,19 +147,26 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.give(room as u32);
             plan.router.isles.begin(Pass::Settle)?;
         }
-        let has_slots = NUMBERED && !plan.firsts.iter().any(|first| first.has_near);
-        if has_slots && !plan.symbols.make_slots(counts.numbered, &mut plan.router.got) {
-            return Err(Fatal::Table(Lent::Slots));
-        }
-        bases::make(inputs, plan.firsts, &plan.symbols, &plan.layout, &mut plan.router);
-        indirect::make(inputs, plan.firsts, &mut plan.symbols, &mut plan.router, Some(&mut *report));
-        plan.check(has_slots, report)?;
+        plan.begin(numbered, Some(&mut *report))?;
+        plan.check(numbered > 0, report)?;
         if plan.router.isles.is_short() {
             return Err(Fatal::Table(Lent::Veneers));
         }
         plan.layout.settle(plan.router.isles.plt_size());
         plan.layout.check_overlap(report)?;
         Ok(plan)
+    }
+
+    /// Makes what comes first in an empty GOT and in its islands: the `numbered` slots that have numbers, those near the bases, and
+    /// what stands for indirect functions.
+    pub(super) fn begin(&mut self, numbered: u32, report: Option<&mut Report<'_>>) -> Result<(), Fatal> {
+        let Self { inputs, firsts, symbols, layout, router, .. } = self;
+        if numbered > 0 && !symbols.make_slots(numbered, &mut router.got) {
+            return Err(Fatal::Table(Lent::Slots));
+        }
+        bases::make(inputs, firsts, symbols, layout, router);
+        indirect::make(inputs, firsts, symbols, router, report);
+        Ok(())
     }
 
     /// What is known of threads, as long as nothing moves.

@@ -11,7 +11,7 @@ use super::object::{Kind, Object};
 use super::plan::{Plan, begins};
 use super::tables::NONE;
 use super::walk::for_each_relocation;
-use super::{Input, Report, bases, indirect, sequence};
+use super::{Input, Report, sequence};
 use crate::arena::Prot;
 
 /// Bytes that are moved by no more than this at first: of 4096 cells.
@@ -19,13 +19,13 @@ const FIRST_MARGIN: u64 = 1 << 16;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Gives the islands the room that they need, and everything its final address.
-    pub(super) fn tally(&mut self, report: &mut Report<'_>) -> Result<(), Fatal> {
+    pub(super) fn tally(&mut self, numbered: u32, report: &mut Report<'_>) -> Result<(), Fatal> {
         let mut margin = FIRST_MARGIN;
         loop {
             self.router.margin = margin.cast_signed();
             for pass in [Pass::Count, Pass::Reserve] {
                 self.router.isles.begin(pass)?;
-                self.visit();
+                self.visit(numbered)?;
             }
             self.router.isles.reserve();
             let moved = self.router.isles.moves(&self.layout);
@@ -48,16 +48,16 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     }
 
     /// Routes every relocation. What cannot be is reported when it is checked.
-    fn visit(&mut self) {
+    fn visit(&mut self, numbered: u32) -> Result<(), Fatal> {
+        self.router.got.clear();
+        self.begin(numbered, None)?;
         let Self { inputs, firsts, symbols, layout, router, .. } = self;
-        router.got.clear();
-        bases::make(inputs, firsts, symbols, layout, router);
-        indirect::make(inputs, firsts, symbols, router, None);
         for_each_relocation(inputs, firsts, layout, |site| {
             let Ok(reference) = site.reference(symbols, layout) else { return };
             let Some(raw) = site.raw() else { return };
             let _ = router.route(&reference, raw, &|reference| begins(inputs, firsts, reference));
         });
+        Ok(())
     }
 }
 
