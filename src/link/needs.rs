@@ -64,9 +64,7 @@ impl Needs {
             + self.veneers * size_of::<veneer::Cell>()
             + self.fixups * size_of::<Fixup>()
     }
-}
 
-impl Needs {
     /// What the linker needs of its own, beyond the objects' output sections: the GOT, the veneers, room for common symbols, and
     /// the two parts of what the blocks of threads begin as.
     fn of_linker(objects: usize, pins: usize) -> Self {

@@ -9,13 +9,11 @@ use super::made::{Made, made};
 use super::names::{Hash, Names};
 use super::object::{Binding, Definition, Object, Part, Symbol};
 use super::parts;
-
 use super::tables::{First, Flags, NONE, State, Target};
 use super::{Input, Report, bases, indirect};
 use crate::addr::Addr;
 use crate::got::{self, Got};
 use crate::patch::QUICK;
-
 use core::ops::Range;
 
 /// Symbols that are read together.
