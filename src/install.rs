@@ -81,7 +81,7 @@
 //! | installing besides | 34 KiB |
 //! | linking with all that there is (feature `full`), see [`Omitted`](crate::link::Omitted) | 69 KiB |
 //! | installing besides | 71 KiB |
-//! | all, and every error as text | 97 KiB |
+//! | all, and every error as text | 98 KiB |
 //!
 //! RAM: the tables, of [`Needs::bytes`](crate::link::Needs::bytes), which are free once the plan is dropped; the segments
 //! ([`Request::size`](crate::link::Request::size)), as many bytes as are used where the tables are exactly as long as needed; under
