@@ -1,7 +1,7 @@
 //! The check: what each relocation is given, and whether it fits.
 
 use super::Report;
-use super::error::{Cause, Fatal};
+use super::error::Cause;
 use super::object::Object;
 use super::parts::FULL;
 use super::pending::{self, Again, Calls};
@@ -18,7 +18,7 @@ use core::ops::Range;
 
 impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
     /// Routes every relocation, checks that it fits what it is given, and takes down what that is.
-    pub(super) fn check(&mut self, has_slots: bool, report: &mut Report<'_>) -> Result<(), Fatal> {
+    pub(super) fn check(&mut self, has_slots: bool, report: &mut Report<'_>) {
         let mut calls = Calls::new();
         for (object, input) in self.inputs.iter().enumerate() {
             let Some(&first) = self.firsts.get(object) else { continue };
@@ -31,7 +31,6 @@ impl<'data, O: Object<'data>> Plan<'_, 'data, O> {
             }
         }
         self.check_unrelated(report);
-        Ok(())
     }
 
     /// Does so with the relocations of one section, of which the scan left `run`. Answers how many of them mean something.

@@ -148,7 +148,7 @@ impl<'t, 'data, O: Object<'data>> Plan<'t, 'data, O> {
             plan.router.isles.begin(Pass::Settle)?;
         }
         plan.begin(numbered, Some(&mut *report))?;
-        plan.check(numbered > 0, report)?;
+        plan.check(numbered > 0, report);
         if plan.router.isles.is_short() {
             return Err(Fatal::Table(Lent::Veneers));
         }
