@@ -3,13 +3,14 @@
 //!
 //! Time is the processor's; beside what is timed as a process, that in user space. All have their turns in each of several
 //! rounds, and the median of the rounds' ratios counts. Here as there, one link after the other runs in a process: the tables of
-//! one are kept for the next. In test mode nothing is timed;
-//! objects are linked and compared.
+//! one are kept for the next. In test mode nothing is timed; objects are linked and compared.
 
 #[path = "link/peers.rs"]
 mod peers;
 #[path = "link/synthetic.rs"]
 mod synthetic;
+#[path = "common/time.rs"]
+mod time;
 #[path = "link/whole.rs"]
 mod whole;
 
@@ -30,12 +31,7 @@ fn median(times: usize, mut work: impl FnMut()) -> f64 {
         work();
         (processor_time() - start) as f64
     };
-    middle((0..times).map(turn).collect())
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    time::median((0..times).map(turn).collect())
 }
 
 /// Nanoseconds in user space that `work` takes. The clock is a coarse one.
@@ -64,7 +60,7 @@ impl Board {
     /// one was not timed.
     fn ratio(&self, one: Work, other: Work) -> Option<f64> {
         let (one, other) = (self.0.get(&one)?, self.0.get(&other)?);
-        Some(middle(one.iter().zip(other).map(|(one, other)| one / other).collect()))
+        Some(time::median(one.iter().zip(other).map(|(one, other)| one / other).collect()))
     }
 }
 
@@ -130,7 +126,7 @@ fn main() {
         println!(
             "{:<40} {who:<18} {:7.1} ns a relocation, {least:7.1} at the least",
             name(what),
-            middle(times.clone())
+            time::median(times.clone())
         );
     }
     let mut missed = Vec::new();
